@@ -1,0 +1,225 @@
+//! Opening the two files of a generation, which verifies everything before it reads anything, and finding a
+//! person in them. Never writes; what it opened never changes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+use zerocopy::FromBytes;
+
+use crate::container::{FileKind, INDEX_FILE, RECORDS_FILE, Section, SectionKind, read_sections};
+use crate::decide::Person;
+use crate::entitlement::{EntitlementRecord, Slot};
+use crate::mapped::{MapRange, VerifiedMap};
+use crate::person::PersonId;
+
+/// Length and BLAKE3 digest of a file, as a generation's `content.json` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileDigest {
+    /// Bytes.
+    pub len: u64,
+    /// BLAKE3 of all of them.
+    pub blake3: [u8; 32],
+}
+
+/// What the two files of a generation must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotFiles {
+    /// `index.bin`.
+    pub index: FileDigest,
+    /// `records.bin`.
+    pub records: FileDigest,
+}
+
+/// Why a snapshot was refused. Nothing of it was used.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}; check that the generation is complete and readable", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file was cut off or grew.
+    #[error(
+        "{} has {found} bytes instead of {expected}: it was changed after it was published; build the \
+         snapshot again or go back to the generation before",
+        path.display()
+    )]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that it should have.
+        expected: u64,
+        /// Bytes that it has.
+        found: u64,
+    },
+    /// The file's bytes changed.
+    #[error(
+        "{} does not match its digest: it was changed after it was published; build the snapshot again or go \
+         back to the generation before",
+        path.display()
+    )]
+    Digest {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The bytes are as they were written, but not what this version understands.
+    #[error(
+        "{} cannot be used: {fault}; build the snapshot again with this version of the program",
+        path.display()
+    )]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+}
+
+/// An opened, verified snapshot.
+pub struct Snapshot {
+    national: fst::Map<MapRange>,
+    foreign: fst::Map<MapRange>,
+    slots: MapRange,
+    overflow: MapRange,
+}
+
+impl Snapshot {
+    /// Opens the two files in `dir` and verifies them: length and digest of every byte, then headers,
+    /// section bounds, counts, and every record.
+    ///
+    /// # Errors
+    /// [`OpenError`], with the file and what to do.
+    pub fn open(dir: &Path, files: &SnapshotFiles) -> Result<Snapshot, OpenError> {
+        let index_path = dir.join(INDEX_FILE);
+        let index = Arc::new(VerifiedMap::open(&index_path, &files.index)?);
+        let [national, foreign] = read_sections(
+            index.bytes(),
+            FileKind::Index,
+            [SectionKind::NationalFst, SectionKind::ForeignFst],
+        )
+        .map_err(|fault| OpenError::Content { path: index_path.clone(), fault })?;
+        let national = open_fst(&index_path, &index, &national)?;
+        let foreign = open_fst(&index_path, &index, &foreign)?;
+
+        let records_path = dir.join(RECORDS_FILE);
+        let fault = |fault| OpenError::Content { path: records_path.clone(), fault };
+        let records = Arc::new(VerifiedMap::open(&records_path, &files.records)?);
+        let wanted = [SectionKind::Slots, SectionKind::Overflow];
+        let [slots, overflow] = read_sections(records.bytes(), FileKind::Records, wanted).map_err(fault)?;
+        if slots.count != (national.len() + foreign.len()) as u64 {
+            return Err(fault("it has not one slot for each person of the index"));
+        }
+        let snapshot = Snapshot {
+            national,
+            foreign,
+            slots: MapRange::new(&records, slots.range.clone()),
+            overflow: MapRange::new(&records, overflow.range.clone()),
+        };
+        check_records(&snapshot, &slots, &overflow).map_err(fault)?;
+        Ok(snapshot)
+    }
+
+    /// Finds a person: one look-up in the index, one or two in the records.
+    pub fn find(&self, person: PersonId) -> Person<'_> {
+        let Some(rank) = self.rank(person) else { return Person::Unknown };
+        // A record number beyond the records cannot come out of a verified index; it is checked all the same.
+        let Some(record) = usize::try_from(rank).ok().and_then(|rank| self.slots().get(rank)) else {
+            return Person::Unknown;
+        };
+        match record.slot() {
+            Some(Slot::Entitlement) => Person::Entitled(std::slice::from_ref(record)),
+            Some(Slot::Overflow { first, len }) => {
+                let first = first as usize;
+                let group = self.overflow().get(first..first + usize::from(len));
+                group.map_or(Person::Incomplete, Person::Entitled)
+            }
+            Some(Slot::Incomplete) | None => Person::Incomplete,
+        }
+    }
+
+    /// How many people the index knows, incomplete ones included.
+    pub fn len(&self) -> u64 {
+        (self.national.len() + self.foreign.len()) as u64
+    }
+
+    /// Whether nobody is in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The record number of a person is their rank among all keys: national IDs first, then foreign ones.
+    fn rank(&self, person: PersonId) -> Option<u64> {
+        match person {
+            PersonId::National(id) => self.national.get(id.index_key()),
+            PersonId::Foreign(id) => {
+                self.foreign.get(id.index_key()).map(|rank| self.national.len() as u64 + rank)
+            }
+        }
+    }
+
+    fn slots(&self) -> &[EntitlementRecord] {
+        records_of(&self.slots)
+    }
+
+    fn overflow(&self) -> &[EntitlementRecord] {
+        records_of(&self.overflow)
+    }
+}
+
+/// The record size divides the section's length: checked on opening. The view has no alignment to keep.
+fn records_of(range: &MapRange) -> &[EntitlementRecord] {
+    <[EntitlementRecord]>::ref_from_bytes(range.as_ref()).unwrap_or_default()
+}
+
+fn open_fst(path: &Path, map: &Arc<VerifiedMap>, section: &Section) -> Result<fst::Map<MapRange>, OpenError> {
+    let fault = |fault| OpenError::Content { path: path.to_owned(), fault };
+    let opened = fst::Map::new(MapRange::new(map, section.range.clone()));
+    let opened = opened.map_err(|_| fault("one of its indexes is no FST of this version"))?;
+    if opened.len() as u64 == section.count {
+        Ok(opened)
+    } else {
+        Err(fault("one of its indexes has another number of keys than its section says"))
+    }
+}
+
+/// Every slot is of this version, and the overflow area is used up group by group, in order.
+fn check_records(snapshot: &Snapshot, slots: &Section, overflow: &Section) -> Result<(), &'static str> {
+    let sized = |section: &Section| {
+        section.count.checked_mul(size_of::<EntitlementRecord>() as u64) == Some(section.range.len() as u64)
+    };
+    if !sized(slots) || !sized(overflow) {
+        return Err("a section's length is not its number of records times their size");
+    }
+    let mut rest = snapshot.overflow();
+    for record in snapshot.slots() {
+        match record.slot().ok_or("a slot has a form that this version does not know")? {
+            Slot::Incomplete => {}
+            Slot::Entitlement => {
+                record.unpack().ok_or("an entitlement has values that this version does not know")?;
+            }
+            Slot::Overflow { first, len } => {
+                let used = snapshot.overflow().len() - rest.len();
+                let group = rest.split_at_checked(usize::from(len)).filter(|_| first as usize == used);
+                let (group, after) = group.ok_or("a slot points beyond its part of the overflow area")?;
+                check_group(group)?;
+                rest = after;
+            }
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { Err("a part of the overflow area belongs to nobody") }
+}
+
+fn check_group(group: &[EntitlementRecord]) -> Result<(), &'static str> {
+    if group.len() < 2 || group.iter().any(|record| record.unpack().is_none()) {
+        return Err("an overflow group has values that this version does not know");
+    }
+    if group.is_sorted_by(|a, b| a.storage_order() < b.storage_order()) {
+        Ok(())
+    } else {
+        Err("an overflow group is not in order")
+    }
+}
