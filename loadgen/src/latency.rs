@@ -1,0 +1,144 @@
+//! Latencies in whole microseconds, and which percentiles of them may be stated.
+//!
+//! A percentile is stated only where at least 100 samples lie beyond it; otherwise it is "insufficient":
+//! a p99.9 of 5,000 requests is the opinion of five of them. Histograms merge without loss; percentiles
+//! are never averaged.
+
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Serialize, Serializer};
+
+/// An hour; more than the longest timeout.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
+const SAMPLES_BEYOND_MIN: u64 = 100;
+
+/// A histogram of latencies, to three significant digits.
+#[derive(Debug, Clone)]
+pub(crate) struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    pub(crate) fn new() -> Latencies {
+        Latencies(Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("the bounds are in order"))
+    }
+
+    /// Adds one latency, rounded up to the next microsecond.
+    pub(crate) fn record(&mut self, latency: Duration) {
+        let us = latency.as_nanos().div_ceil(1_000);
+        self.0.saturating_record(u64::try_from(us).unwrap_or(u64::MAX));
+    }
+
+    /// Adds every sample of another histogram.
+    pub(crate) fn merge(&mut self, other: &Latencies) {
+        self.0.add(&other.0).expect("both have the same bounds");
+    }
+
+    pub(crate) fn summary(&self) -> LatencySummary {
+        LatencySummary {
+            samples: self.0.len(),
+            p50: self.percentile(500),
+            p90: self.percentile(900),
+            p99: self.percentile(990),
+            p99_9: self.percentile(999),
+            max: if self.0.is_empty() { Percentile::Insufficient } else { Percentile::Us(self.0.max()) },
+        }
+    }
+
+    fn percentile(&self, per_mille: u64) -> Percentile {
+        if self.0.len() * (1_000 - per_mille) < SAMPLES_BEYOND_MIN * 1_000 {
+            return Percentile::Insufficient;
+        }
+        Percentile::Us(self.0.value_at_quantile(per_mille as f64 / 1_000.0))
+    }
+}
+
+/// A latency in microseconds, or too few samples to state it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Percentile {
+    Us(u64),
+    Insufficient,
+}
+
+impl Serialize for Percentile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Percentile::Us(us) => serializer.serialize_u64(*us),
+            Percentile::Insufficient => serializer.serialize_str("insufficient"),
+        }
+    }
+}
+
+impl fmt::Display for Percentile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Percentile::Us(us) => f.pad(&us.to_string()),
+            Percentile::Insufficient => f.pad("insufficient"),
+        }
+    }
+}
+
+/// What is said of a histogram; all in microseconds but `samples`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct LatencySummary {
+    pub(crate) samples: u64,
+    pub(crate) p50: Percentile,
+    pub(crate) p90: Percentile,
+    pub(crate) p99: Percentile,
+    pub(crate) p99_9: Percentile,
+    pub(crate) max: Percentile,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `count` latencies of 1, 2, .. microseconds.
+    fn summary_of(count: u64) -> LatencySummary {
+        let mut latencies = Latencies::new();
+        (1..=count).for_each(|us| latencies.record(Duration::from_micros(us)));
+        latencies.summary()
+    }
+
+    #[test]
+    fn a_percentile_needs_a_hundred_samples_beyond_it() {
+        let stated = |count| {
+            let s = summary_of(count);
+            [s.p50, s.p90, s.p99, s.p99_9].map(|p| p != Percentile::Insufficient)
+        };
+        assert_eq!(stated(199), [false, false, false, false]);
+        assert_eq!(stated(200), [true, false, false, false]);
+        assert_eq!(stated(999), [true, false, false, false]);
+        assert_eq!(stated(1_000), [true, true, false, false]);
+        assert_eq!(stated(9_999), [true, true, false, false]);
+        assert_eq!(stated(10_000), [true, true, true, false]);
+        assert_eq!(stated(99_999), [true, true, true, false]);
+        assert_eq!(stated(100_000), [true, true, true, true]);
+        assert_eq!(summary_of(0).max, Percentile::Insufficient);
+        assert_eq!(summary_of(1).max, Percentile::Us(1));
+    }
+
+    #[test]
+    fn values_are_right_to_three_digits_and_round_up() {
+        let s = summary_of(100_000);
+        for (percentile, exact) in [(s.p50, 50_000), (s.p90, 90_000), (s.p99, 99_000), (s.p99_9, 99_900)] {
+            let Percentile::Us(us) = percentile else { panic!("{percentile}") };
+            assert!((exact..=exact + exact / 1_000).contains(&us), "{us} for {exact}");
+        }
+        let mut latencies = Latencies::new();
+        latencies.record(Duration::from_nanos(34_001));
+        assert_eq!(latencies.summary().max, Percentile::Us(35));
+    }
+
+    #[test]
+    fn merging_loses_nothing() {
+        let (mut left, mut right, mut whole) = (Latencies::new(), Latencies::new(), Latencies::new());
+        for us in 1..=1_000 {
+            let latency = Duration::from_micros(us * us);
+            if us % 3 == 0 { &mut left } else { &mut right }.record(latency);
+            whole.record(latency);
+        }
+        left.merge(&right);
+        assert_eq!(left.0, whole.0);
+    }
+}

@@ -1,0 +1,243 @@
+//! The targets file: NDJSON, a request and, where known, the answers it must get.
+//!
+//!     {"request": {"person_id": ..., "care": ..., "mobile": ..., "service_date": ...},
+//!      "expected": {"general": {"status", "notices"},
+//!                   "personal": {"status", "reason", "end_date", "open_ended", "notices"}}}
+//!
+//! A string in place of an answer is the problem code that must come (`"mobile_mismatch"`). One request
+//! feeds both endpoints: `mobile` is dropped for the general one, `care` for the personal one. With an
+//! `expected`, a line feeds the endpoints it names; without, the general one, and the personal one when it
+//! has a `mobile`; such answers are counted as unchecked.
+//!
+//! Everything is read and turned into bodies before the first request. Messages name the line only: the
+//! line itself holds personal data.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::vocabulary::{Endpoint, IsoDate, NoticeSet, Reason, Status};
+
+const MALFORMED: &str = "is not a target: {\"request\": {..}, \"expected\": {\"general\": {..}, \"personal\": {..}}}, with the contract's codes";
+
+/// Why a targets file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TargetsError {
+    #[error("the targets file {} cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the targets file {}, line {line}, column {column}: {MALFORMED}", path.display())]
+    Malformed { path: PathBuf, line: u32, column: usize },
+    #[error("the targets file {} is too large: 4 GiB of bodies at most; split it", path.display())]
+    TooLarge { path: PathBuf },
+    #[error("the targets file {} has no line for this --endpoint; see its `expected`", path.display())]
+    Nothing { path: PathBuf },
+}
+
+/// What must come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Nothing is known: any well-formed answer is taken and counted as unchecked.
+    Unknown,
+    Answer(ExpectedAnswer),
+    /// An RFC 9457 problem with this code.
+    Problem(Box<str>),
+}
+
+/// The decision that must come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExpectedAnswer {
+    pub(crate) status: Status,
+    pub(crate) notices: NoticeSet,
+    /// Present for the personal endpoint only.
+    pub(crate) personal: Option<ExpectedPersonal>,
+}
+
+/// What only the person themself may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExpectedPersonal {
+    pub(crate) reason: Reason,
+    pub(crate) end_date: Option<IsoDate>,
+    pub(crate) open_ended: bool,
+}
+
+/// One request ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Inquiry {
+    pub(crate) endpoint: Endpoint,
+    /// The line of the targets file, from 1.
+    pub(crate) line: u32,
+    pub(crate) expected: Expected,
+    body: Range<u32>,
+}
+
+/// Every inquiry of a file for the chosen endpoints.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    pub(crate) inquiries: Vec<Inquiry>,
+    /// All bodies, end to end: a million small allocations would cost more than the bodies.
+    bodies: Vec<u8>,
+    pub(crate) path: PathBuf,
+    /// Lines that are not empty.
+    pub(crate) lines: u32,
+    /// BLAKE3 of the file, in hex.
+    pub(crate) digest: String,
+}
+
+impl Targets {
+    /// Reads and checks a whole file.
+    pub(crate) fn read(path: &Path, endpoints: &[Endpoint]) -> Result<Targets, TargetsError> {
+        let failed = |source| TargetsError::Read { path: path.to_owned(), source };
+        let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
+        let mut digest = blake3::Hasher::new();
+        let mut targets = Targets {
+            inquiries: Vec::new(),
+            bodies: Vec::new(),
+            path: path.to_owned(),
+            lines: 0,
+            digest: String::new(),
+        };
+        let (mut line, mut number) = (Vec::new(), 0);
+        while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+            digest.update(&line);
+            number += 1;
+            if !line.trim_ascii().is_empty() {
+                targets.add_line(&line, number, endpoints)?;
+            }
+            line.clear();
+        }
+        if targets.inquiries.is_empty() {
+            return Err(TargetsError::Nothing { path: path.to_owned() });
+        }
+        targets.digest = digest.finalize().to_hex().to_string();
+        Ok(targets)
+    }
+
+    pub(crate) fn body(&self, inquiry: &Inquiry) -> &[u8] {
+        &self.bodies[inquiry.body.start as usize..inquiry.body.end as usize]
+    }
+
+    fn add_line(&mut self, text: &[u8], line: u32, endpoints: &[Endpoint]) -> Result<(), TargetsError> {
+        // serde's own text would quote the value at fault, which may be an ID.
+        let malformed = |column| TargetsError::Malformed { path: self.path.clone(), line, column };
+        let raw: RawTarget = serde_json::from_slice(text).map_err(|error| malformed(error.column()))?;
+        let mut expectations = Vec::with_capacity(endpoints.len());
+        for &endpoint in endpoints {
+            if let Some(expected) = raw.expected_from(endpoint).map_err(|()| malformed(0))? {
+                expectations.push((endpoint, expected));
+            }
+        }
+        self.lines += 1;
+        for (endpoint, expected) in expectations {
+            let body = self.add_body(&raw.request, endpoint)?;
+            self.inquiries.push(Inquiry { endpoint, line, expected, body });
+        }
+        Ok(())
+    }
+
+    fn add_body(
+        &mut self,
+        request: &Map<String, Value>,
+        endpoint: Endpoint,
+    ) -> Result<Range<u32>, TargetsError> {
+        let mut request = request.clone();
+        request.remove(endpoint.dropped_field());
+        let too_large = |_| TargetsError::TooLarge { path: self.path.clone() };
+        let start = u32::try_from(self.bodies.len()).map_err(too_large)?;
+        serde_json::to_writer(&mut self.bodies, &request).expect("a JSON map is written to memory");
+        let end = u32::try_from(self.bodies.len()).map_err(too_large)?;
+        Ok(start..end)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTarget {
+    request: Map<String, Value>,
+    expected: Option<RawExpected>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawExpected {
+    general: Option<RawAnswerOr<RawGeneral>>,
+    personal: Option<RawAnswerOr<RawPersonal>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawAnswerOr<T> {
+    Problem(Box<str>),
+    Answer(T),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGeneral {
+    status: Status,
+    notices: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPersonal {
+    status: Status,
+    reason: Reason,
+    #[serde(deserialize_with = "Option::deserialize")] // null is a value here, leaving it out is a mistake
+    end_date: Option<String>,
+    open_ended: bool,
+    notices: Vec<String>,
+}
+
+impl RawTarget {
+    /// The expectation for an endpoint; `None` when this line does not feed it.
+    fn expected_from(&self, endpoint: Endpoint) -> Result<Option<Expected>, ()> {
+        let Some(expected) = &self.expected else {
+            let feeds = endpoint == Endpoint::General || self.request.contains_key("mobile");
+            return Ok(feeds.then_some(Expected::Unknown));
+        };
+        match endpoint {
+            Endpoint::General => expected.general.as_ref().map(RawAnswerOr::check).transpose(),
+            Endpoint::Personal => expected.personal.as_ref().map(RawAnswerOr::check).transpose(),
+        }
+    }
+}
+
+impl<T: CheckAnswer> RawAnswerOr<T> {
+    fn check(&self) -> Result<Expected, ()> {
+        match self {
+            RawAnswerOr::Problem(code) => Ok(Expected::Problem(code.clone())),
+            RawAnswerOr::Answer(answer) => answer.check().map(Expected::Answer),
+        }
+    }
+}
+
+trait CheckAnswer {
+    fn check(&self) -> Result<ExpectedAnswer, ()>;
+}
+
+impl CheckAnswer for RawGeneral {
+    fn check(&self) -> Result<ExpectedAnswer, ()> {
+        Ok(ExpectedAnswer { status: self.status, notices: notice_set(&self.notices)?, personal: None })
+    }
+}
+
+impl CheckAnswer for RawPersonal {
+    fn check(&self) -> Result<ExpectedAnswer, ()> {
+        let end_date = match &self.end_date {
+            Some(text) => Some(IsoDate::parse(text).ok_or(())?),
+            None => None,
+        };
+        let personal = Some(ExpectedPersonal { reason: self.reason, end_date, open_ended: self.open_ended });
+        Ok(ExpectedAnswer { status: self.status, notices: notice_set(&self.notices)?, personal })
+    }
+}
+
+fn notice_set(codes: &[String]) -> Result<NoticeSet, ()> {
+    let mut set = NoticeSet::default();
+    codes.iter().for_each(|code| set.insert(code));
+    if set.has_other() { Err(()) } else { Ok(set) }
+}
