@@ -1,8 +1,10 @@
 //! The targets file: NDJSON, a request and, where known, the answers it must get.
 //!
-//!     {"request": {"person_id": ..., "care": ..., "mobile": ..., "service_date": ...},
-//!      "expected": {"general": {"status", "notices"},
-//!                   "personal": {"status", "reason", "end_date", "open_ended", "notices"}}}
+//! ```text
+//! {"request": {"person_id": ..., "care": ..., "mobile": ..., "service_date": ...},
+//!  "expected": {"general": {"status", "notices"},
+//!               "personal": {"status", "reason", "end_date", "open_ended", "notices"}}}
+//! ```
 //!
 //! A string in place of an answer is the problem code that must come (`"mobile_mismatch"`). One request
 //! feeds both endpoints: `mobile` is dropped for the general one, `care` for the personal one. With an

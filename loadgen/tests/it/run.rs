@@ -1,0 +1,279 @@
+//! Runs against a server that answers: what is sent, what is counted, which answers count as wrong.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::server::{Reply, Request, TestServer, changed_reply, right_reply};
+use crate::{Fixture, KEY, loadgen, target};
+
+#[test]
+fn a_right_server_gets_each_target_once_on_each_endpoint() {
+    let (fixture, server) = (Fixture::new(50), TestServer::right());
+    let finished =
+        fixture.run(&server, &["--endpoint", "mixed", "--requests-max", "100", "--connections", "4"]);
+    assert_eq!(finished.code, 0, "{}{}", finished.stdout, finished.stderr);
+    let result = finished.json();
+    assert_eq!(result["mode"], "closed_loop");
+    assert!(result["mode_caveat"].as_str().unwrap().contains("coordinated omission"));
+    assert_eq!(result["outcome"], "all_right");
+    assert_eq!(result["ended_by"], "requests_max");
+    for field in ["requests", "right"] {
+        assert_eq!(result[field], 100);
+        assert_eq!(result["endpoints"]["general"][field], 50);
+        assert_eq!(result["endpoints"]["personal"][field], 50);
+    }
+    assert_eq!(
+        (&result["wrong_answers"], &result["errors"], &result["unchecked"]),
+        (&json!(0), &json!(0), &json!(0))
+    );
+    assert_eq!(server.connections(), 4);
+    let mut asked = BTreeMap::new();
+    for request in server.requests() {
+        check_request(&request);
+        *asked.entry((request.body["person_id"].to_string(), request.is_personal())).or_insert(0) += 1;
+    }
+    assert!(asked.len() == 100 && asked.values().all(|times| *times == 1), "{asked:?}");
+}
+
+fn check_request(request: &Request) {
+    let fields = |body: &Value| body.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let key = format!("Authorization: Bearer {KEY}\r\n");
+    if request.is_personal() {
+        assert!(!request.head.contains("Authorization"), "a key went to the personal endpoint");
+        assert_eq!(fields(&request.body), ["id_kind", "mobile", "person_id", "service_date"]);
+    } else {
+        assert!(request.head.starts_with("POST /v1/inquiries HTTP/1.1\r\n") && request.head.contains(&key));
+        assert_eq!(fields(&request.body), ["care", "id_kind", "person_id", "service_date"]);
+    }
+    assert!(request.head.contains("\r\nContent-Type: application/json\r\n"));
+}
+
+#[test]
+fn the_result_names_seed_targets_host_and_version() {
+    let (fixture, server) = (Fixture::new(3), TestServer::right());
+    let result = fixture.run(&server, &["--requests-max", "3", "--seed", "99"]).json();
+    assert_eq!(result["settings"]["seed"], 99);
+    let digest = blake3::hash(&std::fs::read(fixture.path("targets")).unwrap());
+    assert_eq!(result["targets"]["blake3"], digest.to_hex().to_string());
+    assert_eq!(result["targets"]["lines"], 3);
+    assert_eq!(result["loadgen_version"], env!("CARGO_PKG_VERSION"));
+    assert!(result["host"]["cores"].as_u64().unwrap() > 0 && result["host"]["kernel"].is_string());
+}
+
+#[test]
+fn the_seed_decides_the_order() {
+    let order = |seed: &str| {
+        let (fixture, server) = (Fixture::new(40), TestServer::right());
+        fixture.run(&server, &["--requests-max", "80", "--connections", "1", "--seed", seed]);
+        server.requests().iter().map(|r| r.body["person_id"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(order("5"), order("5"));
+    assert_ne!(order("5"), order("6"));
+}
+
+#[test]
+fn connections_are_spread_over_the_keys() {
+    let (fixture, server) = (Fixture::new(10), TestServer::right());
+    std::fs::write(fixture.path("key"), "one.a\r\ntwo.b\r\n").unwrap();
+    assert_eq!(fixture.run(&server, &["--requests-max", "200", "--connections", "2"]).code, 0);
+    for key in ["Bearer one.a\r\n", "Bearer two.b\r\n"] {
+        assert!(server.requests().iter().any(|request| request.head.contains(key)), "{key}");
+    }
+}
+
+/// Every request gets the changed answer; each must be found wrong, with this kind first.
+#[track_caller]
+fn check_wrong(endpoint: &str, kind: &str, change: impl Fn(&mut Value) + Send + Sync + 'static) {
+    let fixture = Fixture::new(1);
+    let id = "7310000002"; // covered, outpatient, its mobile number known
+    fixture.write_targets(&[String::new(), target(id).to_string()]);
+    let server = TestServer::start(move |request| changed_reply(request, &change));
+    let finished = fixture.run(&server, &["--endpoint", endpoint, "--requests-max", "1"]);
+    let result = finished.json();
+    assert_eq!(finished.code, 3, "{result}");
+    assert_eq!(result["outcome"], "wrong_or_failed");
+    assert_eq!((&result["wrong_answers"], &result["errors"]), (&json!(1), &json!(0)), "{result}");
+    assert_eq!(result["wrong_by_kind"], json!({ kind: 1 }));
+    assert_eq!((&result["first_wrong"]["line"], &result["first_wrong"]["kind"]), (&json!(2), &json!(kind)));
+    assert_eq!(result["latency_us"]["samples"], 1, "a wrong answer took its time all the same");
+    assert!(!finished.stdout.contains(id), "{}", finished.stdout);
+}
+
+#[test]
+fn wrong_general_answers_are_found() {
+    check_wrong("general", "status", |body| body["status"] = json!("not_covered"));
+    check_wrong("general", "status", |body| body["status"] = json!("7310000002"));
+    check_wrong("general", "notices", |body| body["notices"] = json!([{"code": "objection_line"}]));
+    check_wrong("general", "notices", |body| body["notices"] = json!([{"code": "7310000002"}]));
+    check_wrong("general", "forbidden_field", |body| body["reason"] = json!({"code": "active"}));
+    check_wrong("general", "forbidden_field", |body| body["end_date"] = Value::Null);
+    check_wrong("general", "forbidden_field", |body| body["open_ended"] = json!(false));
+    check_wrong("general", "tracking_code_malformed", |body| body["tracking_code"] = json!("7310000002"));
+    check_wrong("general", "unreadable", |body| *body = json!(["7310000002"]));
+}
+
+#[test]
+fn wrong_personal_answers_are_found() {
+    check_wrong("personal", "status", |body| body["status"] = json!("not_covered"));
+    check_wrong("personal", "reason", |body| body["reason"] = json!({"code": "ended"}));
+    check_wrong("personal", "reason", |body| body["reason"] = Value::Null);
+    check_wrong("personal", "end_date", |body| body["end_date"] = json!("2026-11-23"));
+    check_wrong("personal", "end_date", |body| body["end_date"] = json!("7310000002"));
+    check_wrong("personal", "end_date", |body| body["end_date"] = Value::Null);
+    check_wrong("personal", "end_date", |body| drop(body.as_object_mut().unwrap().remove("end_date")));
+    check_wrong("personal", "open_ended", |body| body["open_ended"] = json!(true));
+    check_wrong("personal", "notices", |body| body["notices"] = json!([{"code": "objection_line"}]));
+}
+
+#[test]
+fn refusal_and_answer_are_told_apart() {
+    let check = |id: &str, reply: fn(&Request) -> Reply, wrong: Value, errors: u64| {
+        let fixture = Fixture::new(1);
+        fixture.write_targets(&[target(id).to_string()]);
+        let server = TestServer::start(reply);
+        let finished = fixture.run(&server, &["--endpoint", "personal", "--requests-max", "1"]);
+        let result = finished.json();
+        assert_eq!((&result["wrong_by_kind"], &result["errors"]), (&wrong, &json!(errors)), "{result}");
+        assert_eq!(finished.code, 3);
+    };
+    let (mismatch, known) = ("7310000008", "7310000002");
+    fn problem(status: u16, code: &str) -> Reply {
+        Reply::Json(status, json!({"code": code}))
+    }
+    let answer = |r: &Request| {
+        changed_reply(&Request { body: json!({"person_id": "7310000002"}), ..r.clone() }, |_| {})
+    };
+    check(mismatch, answer, json!({"outcome": 1}), 0);
+    check(mismatch, |_| problem(422, "bad_person_id"), json!({"outcome": 1}), 0);
+    check(mismatch, |_| problem(404, "mobile_mismatch"), json!({"http_status": 1}), 0);
+    check(known, |_| problem(403, "mobile_mismatch"), json!({"outcome": 1}), 0);
+    check(known, |_| problem(403, "care_not_allowed"), json!({}), 1);
+    check(
+        mismatch,
+        |_| Reply::Json(403, json!({"code": "mobile_mismatch", "tracking_code": "1"})),
+        json!({"forbidden_field": 1}),
+        0,
+    );
+}
+
+#[test]
+fn an_expected_problem_of_another_kind_is_checked_too() {
+    let fixture = Fixture::new(1);
+    let target = json!({"request": {"person_id": "1234567890"}, "expected": {"general": "bad_check_digit"}});
+    fixture.write_targets(&[target.to_string()]);
+    let server = TestServer::start(|_| Reply::Json(422, json!({"code": "bad_check_digit"})));
+    assert_eq!(fixture.run(&server, &["--requests-max", "5"]).code, 0);
+}
+
+#[test]
+fn targets_without_an_expectation_are_counted_as_unchecked() {
+    let fixture = Fixture::new(1);
+    fixture.write_targets(&[json!({"request": {"person_id": "7310000002"}}).to_string()]);
+    let finished = fixture.run(&TestServer::right(), &["--requests-max", "4", "--endpoint", "mixed"]);
+    let result = finished.json();
+    assert_eq!((finished.code, &result["unchecked"], &result["right"]), (0, &json!(4), &json!(0)));
+    assert_eq!(result["endpoints"]["personal"]["requests"], 0, "without a mobile number it cannot be asked");
+}
+
+#[test]
+fn a_repeated_tracking_code_is_a_wrong_answer() {
+    let fixture = Fixture::new(10);
+    let server = TestServer::start(|request| {
+        let code = format!("{:016}", if request.number == 7 { 3 } else { request.number });
+        changed_reply(request, |body| body["tracking_code"] = json!(code))
+    });
+    let finished = fixture.run(&server, &["--requests-max", "10", "--connections", "1"]);
+    let result = finished.json();
+    assert_eq!(finished.code, 3);
+    assert_eq!(result["wrong_by_kind"], json!({"tracking_code_repeated": 1}));
+    assert_eq!((&result["right"], &result["tracking_codes"]["remembered"]), (&json!(9), &json!(9)));
+}
+
+#[test]
+fn the_memory_for_tracking_codes_is_bounded_and_says_so() {
+    let (fixture, server) = (Fixture::new(10), TestServer::right());
+    let result = fixture.run(&server, &["--requests-max", "10", "--tracking-codes-max", "6"]).json();
+    assert_eq!(result["tracking_codes"], json!({"remembered": 6, "unremembered": 4}));
+}
+
+#[test]
+fn percentiles_without_enough_samples_are_insufficient() {
+    let (fixture, server) = (Fixture::new(50), TestServer::right());
+    let latency = fixture.run(&server, &["--requests-max", "300"]).json()["latency_us"].clone();
+    assert_eq!(latency["samples"], 300);
+    assert!(latency["p50"].is_u64() && latency["max"].is_u64(), "{latency}");
+    for percentile in ["p90", "p99", "p99_9"] {
+        assert_eq!(latency[percentile], "insufficient");
+    }
+}
+
+#[test]
+fn a_run_ends_with_its_time_and_leaves_the_warmup_out() {
+    let fixture = Fixture::new(20);
+    let server = TestServer::start(|request| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        right_reply(request)
+    });
+    let finished = fixture.run(&server, &["--duration-s", "1", "--warmup-s", "1", "--connections", "2"]);
+    let result = finished.json();
+    assert_eq!((finished.code, &result["ended_by"]), (0, &json!("duration")));
+    let (measured, warmup) =
+        (result["requests"].as_u64().unwrap(), result["warmup"]["requests"].as_u64().unwrap());
+    assert_eq!(measured + warmup, server.requests().len() as u64);
+    assert!((20..=200).contains(&measured) && (20..=200).contains(&warmup), "{measured} {warmup}");
+    assert!((1_000..1_500).contains(&result["elapsed_ms"].as_u64().unwrap()), "{result}");
+    assert!(finished.stderr.starts_with("closed_loop: 1 of 2 s, "), "{}", finished.stderr);
+}
+
+#[test]
+fn a_wrong_answer_in_the_warmup_fails_the_run() {
+    let fixture = Fixture::new(1);
+    let server = TestServer::start(|request| match request.number {
+        0 => changed_reply(request, |body| body["status"] = json!("covered?")),
+        _ => {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            right_reply(request)
+        }
+    });
+    let finished = fixture.run(&server, &["--warmup-s", "1", "--requests-max", "1", "--connections", "1"]);
+    let result = finished.json();
+    assert_eq!((finished.code, &result["wrong_answers"]), (3, &json!(0)));
+    assert_eq!(result["warmup"]["wrong_answers"], 1);
+}
+
+#[test]
+fn the_text_for_people_is_labelled_too() {
+    let (fixture, server) = (Fixture::new(2), TestServer::right());
+    let (targets, key, url) = (fixture.path("targets"), fixture.path("key"), server.url());
+    let finished = loadgen(&[
+        "run",
+        "--url",
+        &url,
+        "--targets",
+        targets.to_str().unwrap(),
+        "--key-file",
+        key.to_str().unwrap(),
+        "--requests-max",
+        "20",
+        "--endpoint",
+        "mixed",
+    ]);
+    assert_eq!(finished.code, 0);
+    let text = &finished.stdout;
+    let lines = [
+        "closed_loop against http://127.0.0.1:",
+        "coordinated omission",
+        "requests   20 in",
+        "wrong      0\n",
+        "errors     0\n",
+        "insufficient",
+        "(closed_loop)",
+        "general ",
+        "personal ",
+        "seed 1, targets ",
+    ];
+    for part in lines {
+        assert!(text.contains(part), "{part:?} is missing in {text}");
+    }
+}
