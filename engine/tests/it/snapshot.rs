@@ -1,0 +1,179 @@
+//! Written people are found again, and nobody else; damaged files are refused and never panic.
+
+use std::fs;
+use std::path::Path;
+
+use engine::{
+    Compiler, Day, Entitlement, EntitlementRecord, FileDigest, INDEX_FILE, IdKind, OpenError, Person,
+    PersonId, RECORDS_FILE, Snapshot, SnapshotFiles, WriteError,
+};
+use proptest::prelude::*;
+
+use crate::record::any_entitlement;
+
+type People = std::collections::BTreeMap<PersonId, Vec<EntitlementRecord>>;
+
+fn digest(path: &Path) -> FileDigest {
+    let bytes = fs::read(path).unwrap();
+    FileDigest { len: bytes.len() as u64, blake3: *blake3::hash(&bytes).as_bytes() }
+}
+
+fn files(dir: &Path) -> SnapshotFiles {
+    SnapshotFiles { index: digest(&dir.join(INDEX_FILE)), records: digest(&dir.join(RECORDS_FILE)) }
+}
+
+fn write(dir: &Path, people: &People) -> SnapshotFiles {
+    let mut compiler = Compiler::create(dir).unwrap();
+    people.iter().for_each(|(&person, records)| compiler.add(person, records).unwrap());
+    let compiled = compiler.finish().unwrap();
+    assert_eq!(compiled.people + compiled.incomplete, people.len() as u64);
+    files(dir)
+}
+
+fn any_person() -> impl Strategy<Value = PersonId> {
+    let national = (1..999_999_999_u64).prop_filter_map("an ID", |n| PersonId::from_u64(IdKind::National, n));
+    let dense =
+        (500_000_001..500_000_040_u64).prop_filter_map("an ID", |n| PersonId::from_u64(IdKind::National, n));
+    let foreign = "[0-9]{8,16}".prop_map(|digits| PersonId::parse(IdKind::Foreign, &digits).unwrap());
+    prop_oneof![national, dense, foreign]
+}
+
+fn any_people() -> impl Strategy<Value = People> {
+    let records = prop::collection::vec(any_entitlement(), 0..4).prop_map(|entitlements| {
+        let mut records: Vec<_> = entitlements.iter().map(EntitlementRecord::pack).collect();
+        records.sort_by_key(EntitlementRecord::storage_order);
+        records.dedup();
+        records
+    });
+    prop::collection::btree_map(any_person(), records, 0..60)
+}
+
+fn found(snapshot: &Snapshot, person: PersonId) -> Option<Vec<EntitlementRecord>> {
+    match snapshot.find(person) {
+        Person::Unknown => None,
+        Person::Incomplete => Some(Vec::new()),
+        Person::Entitled(records) => Some(records.to_vec()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_was_written_is_found(people in any_people(), others in prop::collection::vec(any_person(), 20)) {
+        let dir = tempfile::tempdir().unwrap();
+        let files = write(dir.path(), &people);
+        let snapshot = Snapshot::open(dir.path(), &files).unwrap();
+        prop_assert_eq!(snapshot.len(), people.len() as u64);
+        for person in people.keys().chain(&others) {
+            prop_assert_eq!(found(&snapshot, *person), people.get(person).cloned());
+        }
+    }
+}
+
+fn small_people() -> People {
+    let entitlement = |start: u16| {
+        EntitlementRecord::pack(&Entitlement {
+            category: engine::Category::INSURED,
+            relation: engine::Relation::Itself,
+            start: Day::from_number(start).unwrap(),
+            end: None,
+            turns_19: None,
+            student_until: None,
+            document_due: None,
+            other_insurer: None,
+            branch: None,
+            mobile: None,
+        })
+    };
+    let person = |kind, number| PersonId::from_u64(kind, number).unwrap();
+    People::from([
+        (person(IdKind::National, 1_234_567), vec![entitlement(1)]),
+        (person(IdKind::National, 1_234_568), vec![]),
+        (person(IdKind::National, 900_000_001), vec![entitlement(2), entitlement(3)]),
+        (person(IdKind::Foreign, 112_345_678), vec![entitlement(4)]),
+    ])
+}
+
+/// Opens after `damage` was done to one of the files; with the digests of before, or those of now.
+#[track_caller]
+fn open_damaged(name: &str, redigest: bool, damage: impl FnOnce(&mut Vec<u8>)) -> Result<(), OpenError> {
+    let dir = tempfile::tempdir().unwrap();
+    let before = write(dir.path(), &small_people());
+    let path = dir.path().join(name);
+    let mut bytes = fs::read(&path).unwrap();
+    damage(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    let opened = Snapshot::open(dir.path(), &if redigest { files(dir.path()) } else { before });
+    opened.map(|snapshot| small_people().keys().for_each(|&person| drop(found(&snapshot, person))))
+}
+
+#[test]
+fn every_flipped_byte_and_every_truncation_is_refused() {
+    for name in [INDEX_FILE, RECORDS_FILE] {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &small_people());
+        let len = fs::read(dir.path().join(name)).unwrap().len();
+        for place in 0..len {
+            let error = open_damaged(name, false, |bytes| bytes[place] ^= 0x40).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("does not match its digest"), "{error}");
+            let error = open_damaged(name, false, |bytes| bytes.truncate(place)).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} has {place} bytes instead of {len}")), "{error}");
+            assert!(error.contains("build the snapshot again"), "{error}");
+        }
+    }
+}
+
+/// Even where the digest is right, as for a file that a faulty builder wrote, nothing unchecked is used.
+#[test]
+fn wrong_headers_and_records_with_right_digests_never_panic() {
+    for name in [INDEX_FILE, RECORDS_FILE] {
+        for place in 0..512 {
+            let result = open_damaged(name, true, |bytes| bytes[place] ^= 0x40);
+            assert!(
+                result.unwrap_err().to_string().contains(name),
+                "header byte {place} of {name} is checked"
+            );
+        }
+        for place in 0..512 {
+            assert!(open_damaged(name, true, |bytes| bytes.truncate(place)).is_err());
+        }
+    }
+    for place in 512..512 + 4 * 16 {
+        for bit in 0..8 {
+            let _ = open_damaged(RECORDS_FILE, true, |bytes| bytes[place] ^= 1 << bit);
+        }
+    }
+    let wrong_pointer = open_damaged(RECORDS_FILE, true, |bytes| bytes[512 + 2 * 16] = 9).unwrap_err();
+    assert!(
+        wrong_pointer.to_string().contains("points beyond its part of the overflow area"),
+        "{wrong_pointer}"
+    );
+    let other_version = open_damaged(INDEX_FILE, true, |bytes| bytes[8] = 2).unwrap_err();
+    assert!(other_version.to_string().contains("its format version is not the one"), "{other_version}");
+}
+
+#[test]
+fn people_out_of_order_and_too_many_entitlements_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut compiler = Compiler::create(dir.path()).unwrap();
+    let people: Vec<_> = small_people().into_iter().collect();
+    compiler.add(people[1].0, &people[1].1).unwrap();
+    assert!(matches!(compiler.add(people[1].0, &[]), Err(WriteError::OutOfOrder)));
+    assert!(matches!(compiler.add(people[0].0, &[]), Err(WriteError::OutOfOrder)));
+    let mut compiler = Compiler::create(tempfile::tempdir().unwrap().path()).unwrap();
+    let many = vec![people[0].1[0]; 65_536];
+    assert!(matches!(compiler.add(people[0].0, &many), Err(WriteError::TooMany)));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = write(dir.path(), &small_people());
+    fs::remove_file(dir.path().join(RECORDS_FILE)).unwrap();
+    let error = Snapshot::open(dir.path(), &files).err().unwrap().to_string();
+    assert!(
+        error.contains("records.bin") && error.contains("check that the generation is complete"),
+        "{error}"
+    );
+}
