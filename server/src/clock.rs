@@ -1,0 +1,107 @@
+//! The only clock of the product: what time it is in Tehran, and how that is written. Everything below the
+//! server takes "today" as an argument. The zone comes from the database that is built into the binary, so
+//! that a server image without one cannot shift days.
+
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use engine::Day;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// 1970-01-01, counted as [`Day`] counts: days since 1900-01-01.
+const UNIX_EPOCH_DAY: i64 = 25_567;
+const DAY_MS: i64 = 86_400_000;
+
+/// Tells the time in Tehran.
+pub(crate) struct Clock {
+    tehran: TimeZone,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Clock {
+        Clock { tehran: TimeZone::get("Asia/Tehran").expect("the zone database is built into the binary") }
+    }
+
+    /// The present moment; none when the machine's clock stands outside what the service can answer for.
+    pub(crate) fn now(&self) -> Option<Moment> {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        self.at(u64::try_from(since_epoch.as_millis()).ok()?)
+    }
+
+    /// The moment that a ledger entry names.
+    pub(crate) fn at(&self, unix_ms: u64) -> Option<Moment> {
+        let signed_ms = i64::try_from(unix_ms).ok()?;
+        let timestamp = Timestamp::from_millisecond(signed_ms).ok()?;
+        let offset_s = self.tehran.to_offset(timestamp).seconds();
+        let local_ms = signed_ms + i64::from(offset_s) * 1000;
+        let number = UNIX_EPOCH_DAY + local_ms.div_euclid(DAY_MS);
+        let day = Day::from_number(u16::try_from(number).ok()?)?;
+        let ms_of_day = u32::try_from(local_ms.rem_euclid(DAY_MS)).ok()?;
+        Some(Moment { unix_ms, day, ms_of_day, offset_s })
+    }
+}
+
+/// One moment, to the millisecond, as Tehran's clocks show it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    unix_ms: u64,
+    day: Day,
+    ms_of_day: u32,
+    offset_s: i32,
+}
+
+impl Moment {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub(crate) fn unix_ms(self) -> u64 {
+        self.unix_ms
+    }
+
+    /// The day in Tehran.
+    pub(crate) fn day(self) -> Day {
+        self.day
+    }
+}
+
+/// RFC 3339 with milliseconds and the offset of that moment: `2026-11-22T10:21:08.123+03:30`.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (hour, minute) = (self.ms_of_day / 3_600_000, self.ms_of_day / 60_000 % 60);
+        let (second, ms) = (self.ms_of_day / 1000 % 60, self.ms_of_day % 1000);
+        let sign = if self.offset_s < 0 { '-' } else { '+' };
+        let offset_min = self.offset_s.unsigned_abs() / 60;
+        write!(f, "{}T{hour:02}:{minute:02}:{second:02}.{ms:03}", self.day.iso())?;
+        write!(f, "{sign}{:02}:{:02}", offset_min / 60, offset_min % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+
+    #[track_caller]
+    fn check(unix_ms: u64, written: &str, jalali: &str) {
+        let moment = Clock::new().at(unix_ms).unwrap();
+        assert_eq!(moment.to_string(), written);
+        assert_eq!(moment.day().jalali_text().to_string(), jalali);
+    }
+
+    #[test]
+    fn tehran_days_begin_at_half_past_eight_in_the_evening_of_greenwich() {
+        check(1_795_379_399_999, "2026-11-22T23:59:59.999+03:30", "1405/09/01");
+        check(1_795_379_400_000, "2026-11-23T00:00:00.000+03:30", "1405/09/02");
+    }
+
+    #[test]
+    fn summer_time_is_that_of_the_year() {
+        check(1_656_000_000_000, "2022-06-23T20:30:00.000+04:30", "1401/04/02");
+        check(1_782_230_400_007, "2026-06-23T19:30:00.007+03:30", "1405/04/02");
+    }
+
+    #[test]
+    fn a_clock_that_is_centuries_off_has_no_day() {
+        assert!(Clock::new().at(u64::MAX).is_none());
+        assert!(Clock::new().at(4_000_000_000_000).is_none());
+        assert!(Clock::new().now().is_some());
+    }
+}

@@ -1,0 +1,101 @@
+//! What all handlers share: the serving generation, the providers, the ledger, the clock and the counters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse};
+use ledger::{AppendError, Entry, Ledger, TrackingCode};
+
+use super::Problem;
+use crate::clock::Clock;
+use crate::language::negotiate;
+use crate::metrics::{Endpoint, Metrics};
+use crate::provider_file::ProviderFile;
+use crate::served::Served;
+
+/// How soon a client may ask again after the queue was full.
+const RETRY_AFTER_BUSY_S: u16 = 1;
+/// How soon when something has to be put right first.
+const RETRY_AFTER_DOWN_S: u16 = 10;
+
+/// The service behind the routes.
+pub struct State {
+    pub(crate) served: Arc<Served>,
+    pub(crate) providers: Arc<ProviderFile>,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) body_timeout: Duration,
+    stopping: AtomicBool,
+    /// So that a failed ledger is logged once, not once for each inquiry.
+    ledger_failure_logged: AtomicBool,
+}
+
+impl State {
+    pub(crate) fn new(
+        served: Arc<Served>,
+        providers: Arc<ProviderFile>,
+        ledger: Ledger,
+        body_timeout: Duration,
+    ) -> State {
+        State {
+            served,
+            providers,
+            ledger,
+            clock: Clock::new(),
+            metrics: Metrics::default(),
+            body_timeout,
+            stopping: AtomicBool::new(false),
+            ledger_failure_logged: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on `/readyz` says 503, so that a balancer sends nothing more.
+    pub(crate) fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// A verified snapshot is in, the ledger takes entries, and no stop has begun.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.served.load().is_some() && self.ledger.is_writable() && !self.is_stopping()
+    }
+
+    /// Writes an entry and waits until it is on stable storage. Only then is there a code, and an answer.
+    pub(crate) async fn commit(&self, entry: Entry) -> Result<TrackingCode, Problem> {
+        let pending = self.ledger.append(entry).map_err(|error| self.not_written(error))?;
+        let receipt = pending.await.map_err(|error| self.not_written(error))?;
+        Ok(receipt.tracking_code)
+    }
+
+    fn not_written(&self, error: AppendError) -> Problem {
+        if error == AppendError::Full {
+            return Problem::unavailable(RETRY_AFTER_BUSY_S);
+        }
+        if !self.ledger_failure_logged.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "answering 503 from now on");
+        }
+        self.down()
+    }
+
+    /// Something has to be put right before there can be an answer.
+    pub(crate) fn down(&self) -> Problem {
+        Problem::unavailable(RETRY_AFTER_DOWN_S)
+    }
+
+    /// Counts a request and puts a problem into words.
+    pub(crate) fn finish(
+        &self,
+        request: &HttpRequest,
+        endpoint: Endpoint,
+        result: Result<HttpResponse, Problem>,
+    ) -> HttpResponse {
+        let response = result.unwrap_or_else(|problem| problem.to_response(negotiate(request.headers())));
+        self.metrics.count(endpoint, response.status().as_u16());
+        response
+    }
+}

@@ -1,0 +1,255 @@
+//! Starting and stopping: bind, serve on worker threads, watch for new generations and providers, and on
+//! SIGTERM or SIGINT drain what is under way, then close the ledger.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{App, HttpServer, rt};
+use engine::MobileKey;
+use ledger::Ledger;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use thiserror::Error;
+
+use crate::http::{State, configure};
+use crate::provider_file::{ProviderFile, Seen};
+use crate::providers::ProvidersError;
+use crate::served::{Served, Watch};
+use crate::settings::{DRAIN_TIMEOUT_S_MAX, ServeSettings};
+use crate::watch::Watcher;
+
+/// What the service works with.
+pub struct Parts {
+    /// Where generations are published.
+    pub snapshots_dir: PathBuf,
+    /// The mobile keys of the secrets file.
+    pub mobile_keys: Vec<MobileKey>,
+    /// Open for appending.
+    pub ledger: Ledger,
+    /// Who may ask.
+    pub providers_file: PathBuf,
+}
+
+/// Why the service did not start, or did not end as it should.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The providers file is not taken.
+    #[error(transparent)]
+    Providers(#[from] ProvidersError),
+    /// The address cannot be had.
+    #[error("cannot listen on {listen}: {source}; stop what listens there or choose another --listen")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Threads or signal handlers cannot be had.
+    #[error("cannot start: {0}; look at the limits of this process")]
+    Start(io::Error),
+    /// The HTTP server ended by itself.
+    #[error("the HTTP server ended unexpectedly: {0}; see the log, then start it again")]
+    Http(String),
+    /// The last entries may be missing.
+    #[error("the ledger did not close cleanly: {0}")]
+    Ledger(#[from] ledger::AppendError),
+}
+
+/// Serves until SIGTERM or SIGINT, then drains. SIGHUP looks for a new generation at once.
+///
+/// # Errors
+/// [`ServeError`] when it does not start, or when the ledger does not close cleanly.
+pub fn serve(settings: &ServeSettings, parts: Parts) -> Result<(), ServeError> {
+    let (events, next_event) = channel();
+    // Before anything else: a signal during the start counts.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(ServeError::Start)?;
+    let signal_events = events.clone();
+    let forward = move || {
+        let sent = |signal| signal_events.send(Event::Signal(signal)).is_ok();
+        signals.forever().take_while(|&signal| sent(signal)).for_each(drop);
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(forward).map_err(ServeError::Start)?;
+    let running = start_with_events(settings, parts, |_| {}, Some(events))?;
+    for event in next_event {
+        match event {
+            Event::Signal(SIGHUP) => running.look_now(),
+            Event::Signal(signal) => {
+                tracing::info!(signal, "draining");
+                break;
+            }
+            Event::HttpEnded => break,
+        }
+    }
+    let stopped = running.stop();
+    tracing::info!("stopped");
+    stopped
+}
+
+/// What ends the waiting of [`serve`].
+enum Event {
+    Signal(i32),
+    HttpEnded,
+}
+
+/// Starts the service on threads of its own and returns once it listens. `extra` may add routes beside the
+/// service's, in the same workers.
+///
+/// # Errors
+/// [`ServeError`].
+pub fn start<F>(settings: &ServeSettings, parts: Parts, extra: F) -> Result<Running, ServeError>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    start_with_events(settings, parts, extra, None)
+}
+
+fn start_with_events<F>(
+    settings: &ServeSettings,
+    parts: Parts,
+    extra: F,
+    events: Option<Sender<Event>>,
+) -> Result<Running, ServeError>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let (providers, seen) = ProviderFile::open(&parts.providers_file)?;
+    let (served, providers) = (Arc::new(Served::new()), Arc::new(providers));
+    let body_timeout = Duration::from_millis(settings.body_timeout_ms);
+    let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, body_timeout));
+    let (address, handle, http) = start_http(settings.clone(), state.clone(), extra, events)?;
+    let running = Running { address, handle, http: Some(http), state, generations: None, providers: None };
+    let watch = Watch::new(served, parts.snapshots_dir, parts.mobile_keys);
+    running.watching(watch, providers, seen).map_err(ServeError::Start)
+}
+
+/// Runs the HTTP server on a thread of its own; returns once it listens.
+fn start_http<F>(
+    settings: ServeSettings,
+    state: Data<State>,
+    extra: F,
+    events: Option<Sender<Event>>,
+) -> Result<(SocketAddr, ServerHandle, JoinHandle<io::Result<()>>), ServeError>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let (started, listening) = channel();
+    let listen = settings.listen;
+    let run = move || {
+        let ended = rt::System::new().block_on(async {
+            match bind(&settings, state, extra) {
+                Ok((address, server)) => {
+                    let _ = started.send(Ok((address, server.handle())));
+                    server.await
+                }
+                Err(source) => {
+                    let _ = started.send(Err(source));
+                    Ok(())
+                }
+            }
+        });
+        if let Some(events) = events {
+            let _ = events.send(Event::HttpEnded);
+        }
+        ended
+    };
+    let http = thread::Builder::new().name("http".to_owned()).spawn(run).map_err(ServeError::Start)?;
+    let started = listening.recv().map_err(|_| ServeError::Http("it did not start".to_owned()))?;
+    let (address, handle) = started.map_err(|source| ServeError::Listen { listen, source })?;
+    tracing::info!(%address, "listening");
+    Ok((address, handle, http))
+}
+
+fn bind<F>(settings: &ServeSettings, state: Data<State>, extra: F) -> io::Result<(SocketAddr, Server)>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let app = move || {
+        let state = state.clone();
+        App::new().configure(|config| configure(config, state)).configure(extra.clone())
+    };
+    let server = HttpServer::new(app)
+        .workers(settings.workers)
+        .keep_alive(Duration::from_secs(settings.keep_alive_s))
+        .backlog(settings.backlog)
+        .max_connections(settings.connections_max.div_ceil(settings.workers))
+        .client_request_timeout(Duration::from_millis(settings.head_timeout_ms))
+        .tcp_nodelay(true)
+        .shutdown_timeout(settings.drain_timeout_s.min(DRAIN_TIMEOUT_S_MAX))
+        .disable_signals()
+        .bind(settings.listen)?;
+    let address = server.addrs().first().copied().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((address, server.run()))
+}
+
+/// A service that runs. Dropping it without [`Running::stop`] cuts its connections.
+pub struct Running {
+    address: SocketAddr,
+    handle: ServerHandle,
+    http: Option<JoinHandle<io::Result<()>>>,
+    state: Data<State>,
+    generations: Option<Watcher>,
+    providers: Option<Watcher>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether inquiries can be answered.
+    pub fn is_ready(&self) -> bool {
+        self.state.is_ready()
+    }
+
+    /// The ledger's totals, for measurements.
+    pub fn ledger_stats(&self) -> ledger::Stats {
+        self.state.ledger.stats()
+    }
+
+    /// Looks for a new generation and changed providers at once.
+    pub fn look_now(&self) {
+        [&self.generations, &self.providers].into_iter().flatten().for_each(Watcher::look_now);
+    }
+
+    /// Stops accepting, lets requests under way end within the drain time-out, then closes the ledger.
+    ///
+    /// # Errors
+    /// [`ServeError`] when the server or the ledger had failed.
+    pub fn stop(mut self) -> Result<(), ServeError> {
+        self.state.begin_stop();
+        let http = self.end(true);
+        self.state.ledger.close()?;
+        http
+    }
+
+    fn watching(mut self, mut watch: Watch, providers: Arc<ProviderFile>, seen: Seen) -> io::Result<Running> {
+        let mut seen = Some(seen);
+        self.generations = Some(Watcher::start("generations", move |urgent| watch.look(urgent))?);
+        self.providers = Some(Watcher::start("providers", move |_| providers.look(&mut seen))?);
+        Ok(self)
+    }
+
+    /// Ends the HTTP server and waits for its end.
+    fn end(&mut self, graceful: bool) -> Result<(), ServeError> {
+        let Some(http) = self.http.take() else { return Ok(()) };
+        drop(self.handle.stop(graceful)); // The command is sent; its future only tells the end.
+        match http.join() {
+            Ok(ended) => ended.map_err(|error| ServeError::Http(error.to_string())),
+            Err(_) => Err(ServeError::Http("it panicked".to_owned())),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.end(false); // Nobody is left to tell.
+    }
+}

@@ -1,0 +1,47 @@
+//! The service's settings as plain checked values. Where they come from (flags, environment, a TOML file) is
+//! the command line's business.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
+
+/// Longest drain that may be set. A stop takes 30 s at most in all; the rest is for closing the ledger.
+pub const DRAIN_TIMEOUT_S_MAX: u64 = 28;
+
+/// How the service listens and what it bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeSettings {
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Worker threads, 1 to 512.
+    pub workers: usize,
+    /// How long an idle connection is kept.
+    pub keep_alive_s: u64,
+    /// Connections that may wait to be accepted.
+    pub backlog: u32,
+    /// Open connections over all workers; further ones wait in the backlog.
+    pub connections_max: usize,
+    /// How long the first head on a connection may take to arrive.
+    pub head_timeout_ms: u64,
+    /// How long a body may take to arrive after its head.
+    pub body_timeout_ms: u64,
+    /// How long requests under way may take when the service stops; at most [`DRAIN_TIMEOUT_S_MAX`].
+    pub drain_timeout_s: u64,
+    /// Entries that may wait for the ledger's commit; beyond it inquiries get 503.
+    pub ledger_queue_len_max: usize,
+}
+
+impl Default for ServeSettings {
+    fn default() -> ServeSettings {
+        ServeSettings {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            workers: thread::available_parallelism().map_or(2, usize::from),
+            keep_alive_s: 75, // Longer than common balancers keep theirs: then the balancer closes first.
+            backlog: 2048,
+            connections_max: 20_000,
+            head_timeout_ms: 5_000,
+            body_timeout_ms: 5_000,
+            drain_timeout_s: 20,
+            ledger_queue_len_max: 65_536,
+        }
+    }
+}
