@@ -1,0 +1,151 @@
+//! The keys a ledger works with, and what is derived from them. Never prints a key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aes::Aes256;
+use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+
+use crate::tracking_code::{TrackingCode, TrackingKey};
+
+/// Derivation contexts of `blake3::derive_key`: fixed for ever, a changed one makes old ledgers unreadable.
+const CHAIN_CONTEXT: &str = "estehqaq 2026 ledger chain tags";
+const PERSON_CONTEXT: &str = "estehqaq 2026 ledger person ids";
+
+/// The tracking keys by epoch and the ledger keys by id. New entries use the current ones; the others make
+/// old codes and entries readable.
+pub struct LedgerKeys {
+    tracking_epoch: u8,
+    tracking: [Option<TrackingKey>; 10],
+    ledger_id: u32,
+    ledger: BTreeMap<u32, LedgerKey>,
+}
+
+impl LedgerKeys {
+    /// Keys for new entries: the tracking key of `tracking_epoch` (0 to 9) and the ledger key `ledger_id`.
+    ///
+    /// # Panics
+    /// When the epoch is not a digit.
+    pub fn new(tracking_epoch: u8, tracking_key: &[u8; 32], ledger_id: u32, ledger_key: &[u8; 32]) -> LedgerKeys {
+        let none = LedgerKeys {
+            tracking_epoch,
+            tracking: [const { None }; 10],
+            ledger_id,
+            ledger: BTreeMap::new(),
+        };
+        none.with_tracking(tracking_epoch, tracking_key).with_ledger(ledger_id, ledger_key)
+    }
+
+    /// Adds the tracking key of another epoch (0 to 9), or replaces it.
+    ///
+    /// # Panics
+    /// When the epoch is not a digit.
+    #[must_use]
+    pub fn with_tracking(mut self, epoch: u8, key: &[u8; 32]) -> LedgerKeys {
+        assert!(epoch <= 9, "a key epoch is one digit");
+        self.tracking[usize::from(epoch)] = Some(TrackingKey::new(key));
+        self
+    }
+
+    /// Adds a ledger key under its id, or replaces it.
+    #[must_use]
+    pub fn with_ledger(mut self, id: u32, key: &[u8; 32]) -> LedgerKeys {
+        self.ledger.insert(id, LedgerKey::new(id, key));
+        self
+    }
+
+    /// The code of a place in a ledger, under the current tracking key.
+    pub(crate) fn code(&self, ledger: u16, sequence: u64) -> TrackingCode {
+        let key = self.tracking[usize::from(self.tracking_epoch)].as_ref();
+        key.expect("`new` sets the current epoch's key").code(self.tracking_epoch, ledger, sequence)
+    }
+
+    /// The ledger number and sequence of a code; none when its epoch's key is not here.
+    pub(crate) fn resolve(&self, code: TrackingCode) -> Option<(u16, u64)> {
+        self.tracking[usize::from(code.key_epoch())].as_ref().map(|key| key.resolve(code))
+    }
+
+    /// The key for new entries.
+    pub(crate) fn current(&self) -> &LedgerKey {
+        self.ledger.get(&self.ledger_id).expect("`new` sets the current key")
+    }
+
+    pub(crate) fn ledger(&self, id: u32) -> Option<&LedgerKey> {
+        self.ledger.get(&id)
+    }
+}
+
+impl fmt::Debug for LedgerKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (epoch, id) = (self.tracking_epoch, self.ledger_id);
+        write!(f, "LedgerKeys(tracking epoch {epoch}, ledger key {id}, redacted)")
+    }
+}
+
+/// What is derived from one ledger key.
+pub(crate) struct LedgerKey {
+    id: u32,
+    chain: [u8; 32],
+    person: Aes256,
+}
+
+/// A link of the chain: the keyed BLAKE3 of the link before and an entry, cut to 16 bytes.
+pub(crate) type Tag = [u8; 16];
+
+impl LedgerKey {
+    fn new(id: u32, key: &[u8; 32]) -> LedgerKey {
+        let person = blake3::derive_key(PERSON_CONTEXT, key);
+        LedgerKey { id, chain: blake3::derive_key(CHAIN_CONTEXT, key), person: Aes256::new(&person.into()) }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The tag over the tag before it (empty for a header) and the bytes that it vouches for.
+    pub(crate) fn tag(&self, before: &[u8], bytes: &[u8]) -> Tag {
+        let mut hasher = blake3::Hasher::new_keyed(&self.chain);
+        hasher.update(before).update(bytes);
+        let hash = hasher.finalize();
+        *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
+    }
+
+    /// Encrypts and decrypts a person ID by one block of AES-CTR: the block is (ledger number, sequence),
+    /// which never comes twice under a key, so no keystream serves two entries.
+    pub(crate) fn mask_person(&self, ledger: u16, sequence: u64, person: u64) -> u64 {
+        let mut block = Array::from((u128::from(ledger) << 64 | u128::from(sequence)).to_be_bytes());
+        self.person.encrypt_block(&mut block);
+        let keystream: &[u8; 8] = block.first_chunk().expect("a block has 16 bytes");
+        person ^ u64::from_be_bytes(*keystream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LedgerKey, LedgerKeys};
+
+    #[test]
+    fn debug_tells_no_key() {
+        let keys = LedgerKeys::new(1, &[0xAB; 32], 2, &[0xCD; 32]);
+        assert_eq!(format!("{keys:?}"), "LedgerKeys(tracking epoch 1, ledger key 2, redacted)");
+    }
+
+    #[test]
+    fn codes_of_an_old_epoch_stay_readable() {
+        let before = LedgerKeys::new(1, &[1; 32], 1, &[9; 32]);
+        let code = before.code(42, 77);
+        let after = LedgerKeys::new(2, &[2; 32], 1, &[9; 32]);
+        assert_eq!(after.resolve(code), None, "a key that is not there");
+        assert_eq!(after.with_tracking(1, &[1; 32]).resolve(code), Some((42, 77)));
+    }
+
+    #[test]
+    fn person_masks_differ_by_key_ledger_and_sequence() {
+        let key = LedgerKey::new(1, &[1; 32]);
+        let masked = key.mask_person(1, 1, 5);
+        assert_eq!(key.mask_person(1, 1, masked), 5);
+        assert_ne!(key.mask_person(1, 2, 5), masked);
+        assert_ne!(key.mask_person(2, 1, 5), masked);
+        assert_ne!(LedgerKey::new(1, &[2; 32]).mask_person(1, 1, 5), masked);
+    }
+}
