@@ -217,7 +217,7 @@ impl<'a> Extract<'a> {
     fn add(&mut self, person: &Person, draw: &mut Draw) -> io::Result<()> {
         self.writer.write_first(&mut self.buffer, person, draw);
         self.rows += 1;
-        if let Some(own) = &person.plan.second {
+        if let Some(own) = &person.plan.own() {
             let far = draw.permille(FROM_ELSEWHERE_PERMILLE);
             let out = if far { &mut self.elsewhere } else { &mut self.buffer };
             self.writer.write_own(out, person, own, draw);

@@ -139,9 +139,24 @@ pub(super) struct Plan {
     pub(super) student_until: Option<i32>,
     /// For daughters the first day without cover.
     pub(super) document_due: Option<i32>,
+    /// The entitlement that starts first.
     pub(super) first: Cover,
-    /// An entitlement of the person's own beside the first.
+    /// The one that starts later, when there are two.
     pub(super) second: Option<Cover>,
+    /// Which of two is the person's own one: the first, or the second.
+    pub(super) own_is_first: bool,
+}
+
+impl Plan {
+    /// The dates of the entitlement by which the person stands in their family.
+    pub(super) fn in_family(&self) -> Cover {
+        self.second.filter(|_| self.own_is_first).unwrap_or(self.first)
+    }
+
+    /// The dates of the one that they have of their own beside it.
+    pub(super) fn own(&self) -> Option<Cover> {
+        self.second.map(|second| if self.own_is_first { self.first } else { second })
+    }
 }
 
 /// Draws plans for one as-of date.
@@ -170,6 +185,7 @@ impl Planner<'_> {
             document_due: None,
             first,
             second,
+            own_is_first: second.is_some() && draw.permille(400),
         };
         match kind {
             Kind::DocumentDue
@@ -293,6 +309,7 @@ impl Planner<'_> {
             document_due: None,
             first: Cover { start, end: None },
             second: own,
+            own_is_first: false,
         }
     }
 }

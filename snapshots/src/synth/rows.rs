@@ -53,7 +53,7 @@ impl RowWriter<'_> {
             draw,
             category,
             person.relation,
-            &person.plan.first,
+            &person.plan.in_family(),
             principal,
             person.office,
         );
