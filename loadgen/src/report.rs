@@ -17,6 +17,8 @@ use crate::link::LinkError;
 use crate::schedule::EndedBy;
 use crate::sender::Shared;
 use crate::tally::{FirstWrong, Tally};
+use crate::targets::Targets;
+use crate::tracking::SeenCodes;
 use crate::vocabulary::Endpoint;
 
 const LATENCY_COVERS: &str =
@@ -44,7 +46,7 @@ pub(crate) struct Measured {
 /// The whole result.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    pub(crate) mode: &'static str,
+    mode: &'static str,
     mode_caveat: &'static str,
     outcome: Outcome,
     loadgen_version: &'static str,
@@ -148,12 +150,7 @@ impl Report {
             loadgen_version: env!("CARGO_PKG_VERSION"),
             started_at_unix_ms: whole_ms(measured.started_at.duration_since(UNIX_EPOCH).unwrap_or_default()),
             settings: Settings::new(config),
-            targets: TargetFacts {
-                path: targets.path.display().to_string(),
-                inquiries: targets.inquiries.len(),
-                lines: targets.lines,
-                blake3: targets.digest,
-            },
+            targets: TargetFacts::new(targets),
             host: HostFacts::read(),
             ended_by: schedule.ended_by(),
             elapsed_ms: whole_ms(elapsed),
@@ -163,15 +160,8 @@ impl Report {
             latency_covers: LATENCY_COVERS,
             first_wrong: counts.first_wrong,
             reconnects: measured.reconnects,
-            tracking_codes: TrackingCodeFacts {
-                remembered: counts.seen.remembered(),
-                unremembered: counts.seen.unremembered(),
-            },
-            warmup: WarmupReport {
-                requests: counts.warmup.requests,
-                wrong_answers: counts.warmup.wrong_answers(),
-                errors: counts.warmup.errors(),
-            },
+            tracking_codes: TrackingCodeFacts::new(&counts.seen),
+            warmup: WarmupReport::new(&counts.warmup),
             client_busy_share: measured.busy_ns.map(|ns| round(busy_share(ns), 1_000.0)),
         }
     }
@@ -258,6 +248,33 @@ impl Settings {
             warmup_s: config.warmup.as_secs(),
             timeout_ms: whole_ms(config.timeout),
             seed: config.seed,
+        }
+    }
+}
+
+impl TargetFacts {
+    fn new(targets: Targets) -> TargetFacts {
+        TargetFacts {
+            path: targets.path.display().to_string(),
+            inquiries: targets.inquiries.len(),
+            lines: targets.lines,
+            blake3: targets.digest,
+        }
+    }
+}
+
+impl TrackingCodeFacts {
+    fn new(seen: &SeenCodes) -> TrackingCodeFacts {
+        TrackingCodeFacts { remembered: seen.remembered(), unremembered: seen.unremembered() }
+    }
+}
+
+impl WarmupReport {
+    fn new(tally: &Tally) -> WarmupReport {
+        WarmupReport {
+            requests: tally.requests,
+            wrong_answers: tally.wrong_answers(),
+            errors: tally.errors(),
         }
     }
 }

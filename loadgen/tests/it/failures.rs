@@ -115,13 +115,13 @@ fn a_silent_server_is_timed_out_and_the_timeout_is_timed() {
 #[test]
 fn a_late_answer_does_not_reach_the_next_request() {
     let server = TestServer::start(|request| match request.number {
-        0 => Reply::Late(Duration::from_millis(400)),
+        0 => Reply::Late(Duration::from_millis(1_400)),
         _ => {
-            std::thread::sleep(Duration::from_millis(150));
+            std::thread::sleep(Duration::from_millis(500));
             right_reply(request)
         }
     });
-    let more = ["--requests-max", "5", "--connections", "1", "--timeout-ms", "300"];
+    let more = ["--requests-max", "5", "--connections", "1", "--timeout-ms", "1000"];
     let result = Fixture::new(10).run(&server, &more).json();
     assert_eq!(
         (&result["right"], &result["wrong_answers"], &result["errors"]),
