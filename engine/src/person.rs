@@ -135,11 +135,13 @@ impl NationalId {
         }
         let ten = digits.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
         let nine = u32::try_from(ten / 10).map_err(|_| PersonIdError::Malformed)?;
-        if ten % 1_111_111_111 == 0 {
+        if ten.is_multiple_of(1_111_111_111) || nine.is_multiple_of(1_000_000) {
             return Err(PersonIdError::Malformed);
         }
-        let id = NationalId::from_nine(nine).ok_or(PersonIdError::Malformed)?;
-        if u64::from(check_digit(nine)) == ten % 10 { Ok(id) } else { Err(PersonIdError::CheckDigit) }
+        if u64::from(check_digit(nine)) != ten % 10 {
+            return Err(PersonIdError::CheckDigit);
+        }
+        Ok(NationalId(nine))
     }
 
     /// The ID whose first nine digits are these, if there is one: digits 4 to 9 are not all zero, and the
@@ -219,6 +221,7 @@ mod tests {
         check(IdKind::National, " ۴۴۰۰۲۷۶۲۰۱\u{200C}", Ok("4400276201"));
         check(IdKind::National, "0684159415", Err(PersonIdError::CheckDigit));
         check(IdKind::National, "1234567890", Err(PersonIdError::CheckDigit));
+        check(IdKind::National, "1111111112", Err(PersonIdError::CheckDigit));
     }
 
     #[test]

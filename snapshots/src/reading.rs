@@ -1,0 +1,144 @@
+//! Reads and checks the whole extract on all cores: one thread at a time cuts the next block, whoever is free
+//! checks its rows. The first faulty line refuses the file, whatever the number of threads.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use engine::MobileKey;
+use parking_lot::Mutex;
+use rayon::prelude::*;
+
+use crate::builder::{BuildOptions, Progress};
+use crate::extract::{
+    Block, BlockReader, CellReader, CheckedRow, Columns, ExtractError, RowChecker, SourceDigest,
+    WarningCounts,
+};
+use crate::partition::{Partitions, RowBatch};
+use crate::rejects::Reject;
+
+/// More columns than any extract has; a header is not split further.
+const HEADER_CELLS_MAX: usize = 1024;
+
+/// What reading the extract yields.
+pub(crate) struct Extract {
+    pub(crate) partitions: Partitions,
+    pub(crate) rejects: Vec<Reject>,
+    pub(crate) summary: ExtractSummary,
+}
+
+/// What is told of an extract as a whole.
+pub(crate) struct ExtractSummary {
+    pub(crate) rows: u64,
+    pub(crate) rejected: u64,
+    pub(crate) warnings: WarningCounts,
+    pub(crate) source: SourceDigest,
+}
+
+#[derive(Default)]
+struct BlockOutcome {
+    rows: u64,
+    rejects: Vec<Reject>,
+    warnings: WarningCounts,
+}
+
+pub(crate) fn read_extract(options: &BuildOptions<'_>) -> Result<Extract, ExtractError> {
+    let path = options.extract.to_owned();
+    let io_error = |source| ExtractError::Io { path: path.clone(), source };
+    let file = File::open(options.extract).map_err(io_error)?;
+    let bytes_total = file.metadata().map_err(io_error)?.len();
+    let mut reader = BlockReader::new(path.clone(), file);
+    let first = reader.next().ok_or(ExtractError::Empty)??;
+    let columns = read_header(&first)?;
+    let partitions = Partitions::new();
+    let progress = ReadProgress { options, bytes_total, bytes: AtomicU64::new(0), rows: AtomicU64::new(0) };
+    let failed = AtomicBool::new(false);
+    let outcomes = Mutex::new((Vec::new(), Vec::new()));
+    let blocks = std::iter::once(Ok(first)).chain(&mut reader).enumerate();
+    blocks.take_while(|_| !failed.load(Ordering::Relaxed)).par_bridge().for_each(|(number, block)| {
+        let checked = block.and_then(|block| {
+            let outcome = check_block(&block, number == 0, &columns, options.mobile_key, &partitions)?;
+            progress.add(&block, &outcome);
+            Ok(outcome)
+        });
+        let (done, errors) = &mut *outcomes.lock();
+        match checked {
+            Ok(outcome) => done.push(outcome),
+            Err(error) => {
+                failed.store(true, Ordering::Relaxed);
+                errors.push(error);
+            }
+        }
+    });
+    let (outcomes, errors) = outcomes.into_inner();
+    // Blocks are handed out in order, so that the first faulty line is always among the errors.
+    match errors.into_iter().min_by_key(ExtractError::line) {
+        Some(error) => Err(error),
+        None => Ok(gather(outcomes, partitions, reader.source_digest())),
+    }
+}
+
+fn gather(outcomes: Vec<BlockOutcome>, partitions: Partitions, source: SourceDigest) -> Extract {
+    let mut rejects = Vec::new();
+    let (mut rows, mut warnings) = (0, WarningCounts::default());
+    for mut outcome in outcomes {
+        rows += outcome.rows;
+        rejects.append(&mut outcome.rejects);
+        warnings.merge(&outcome.warnings);
+    }
+    rejects.sort_unstable_by_key(|reject| reject.line);
+    let summary = ExtractSummary { rows, rejected: rejects.len() as u64, warnings, source };
+    Extract { partitions, rejects, summary }
+}
+
+struct ReadProgress<'a> {
+    options: &'a BuildOptions<'a>,
+    bytes_total: u64,
+    bytes: AtomicU64,
+    rows: AtomicU64,
+}
+
+impl ReadProgress<'_> {
+    fn add(&self, block: &Block, outcome: &BlockOutcome) {
+        let bytes = self.bytes.fetch_add(block.len(), Ordering::Relaxed) + block.len();
+        let rows = self.rows.fetch_add(outcome.rows, Ordering::Relaxed) + outcome.rows;
+        (self.options.progress)(Progress::Reading { bytes, bytes_total: self.bytes_total, rows });
+    }
+}
+
+fn read_header(first: &Block) -> Result<Columns, ExtractError> {
+    let (line, row) = first.rows().next().ok_or(ExtractError::Empty)?;
+    let mut reader = CellReader::new(HEADER_CELLS_MAX);
+    let cells = reader.split(row).map_err(|error| invalid_utf8(line, row, error.offset))?;
+    Columns::from_header(cells, line)
+}
+
+fn invalid_utf8(row_line: u64, row: &[u8], offset: usize) -> ExtractError {
+    ExtractError::InvalidUtf8 { line: row_line + memchr::memchr_iter(b'\n', &row[..offset]).count() as u64 }
+}
+
+fn check_block(
+    block: &Block,
+    has_header: bool,
+    columns: &Columns,
+    mobile_key: &MobileKey,
+    partitions: &Partitions,
+) -> Result<BlockOutcome, ExtractError> {
+    let mut reader = CellReader::new(columns.cells_per_row());
+    let mut checker = RowChecker::new(columns, mobile_key);
+    let mut batch = RowBatch::default();
+    let mut outcome = BlockOutcome::default();
+    for (line, row) in block.rows().skip(usize::from(has_header)) {
+        let cells = reader.split(row).map_err(|error| invalid_utf8(line, row, error.offset))?;
+        outcome.rows += 1;
+        match checker.check(cells) {
+            CheckedRow::Accepted { person, record } => batch.accept(person, record),
+            CheckedRow::Rejected { rule, column, person } => {
+                outcome.rejects.push(Reject { line, rule, column });
+                person.into_iter().for_each(|person| batch.reject(person));
+            }
+        }
+    }
+    outcome.warnings = *checker.warnings();
+    partitions.add(batch);
+    Ok(outcome)
+}

@@ -1,0 +1,8 @@
+//! From an extract to a published generation, through the public API and real files.
+#![allow(clippy::unwrap_used)]
+
+mod messy_extract;
+mod publishing;
+mod rows;
+mod support;
+mod synth;

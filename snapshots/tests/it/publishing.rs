@@ -1,0 +1,183 @@
+//! Publishing: what stands on disk afterwards, what is refused, and that damage of a published generation is
+//! found before anything of it is used.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use engine::MobileKey;
+use snapshots::{BuildError, OpenError, open_current, read_current};
+
+use crate::support::{HEADER, build_file, build_with_share, data, mobile_key};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_published_generation_is_complete_and_read_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = build_file(&data("extract.csv"), dir.path()).unwrap();
+    let folder = dir.path().join(&report.generation);
+    assert_eq!(fs::read_to_string(dir.path().join("CURRENT")).unwrap(), format!("{}\n", report.generation));
+    assert_eq!(mode(&folder), 0o550);
+    let names: Vec<_> = files(&folder).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    assert_eq!(names, ["content.json", "index.bin", "publication.json", "records.bin"]);
+    assert!(files(&folder).iter().all(|path| mode(path) == 0o440));
+    assert_eq!(mode(&report.rejects_path), 0o600);
+    let digest = blake3::hash(&fs::read(folder.join("content.json")).unwrap()).to_hex();
+    assert_eq!(report.generation, format!("2026-11-22-{}", &digest[..12]));
+}
+
+#[test]
+fn the_same_rows_give_the_same_bytes_whatever_the_threads_and_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let extract = fs::read_to_string(data("extract.csv")).unwrap();
+    // Whole rows only: those that hold no quoted line break can be put in another order.
+    let plain: Vec<_> = extract.lines().filter(|line| !line.contains('"') && line.contains(',')).collect();
+    let mut reversed = plain.clone();
+    reversed[1..].reverse();
+    let mut names = Vec::new();
+    for (number, rows) in [&plain, &reversed].into_iter().enumerate() {
+        let path = dir.path().join(format!("{number}.csv"));
+        fs::write(&path, rows.join("\n")).unwrap();
+        for threads in [1, 4] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let snapshots = dir.path().join(format!("{number}-{threads}"));
+            names.push(pool.install(|| build_file(&path, &snapshots)).unwrap().generation);
+        }
+    }
+    assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+}
+
+#[test]
+fn building_again_publishes_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = build_file(&data("extract.csv"), dir.path()).unwrap().generation;
+    let other = dir.path().join("other.csv");
+    fs::write(&other, format!("{HEADER}\nN,68415941,insured,self,,1400/1/1,,,,,,,\n")).unwrap();
+    let second = build_file(&other, dir.path()).unwrap().generation;
+    assert_eq!(read_current(dir.path()).unwrap().to_string(), second);
+    assert_eq!(build_file(&data("extract.csv"), dir.path()).unwrap().generation, first);
+    assert_eq!(read_current(dir.path()).unwrap().to_string(), first);
+    open_current(dir.path(), &[mobile_key()]).unwrap();
+}
+
+#[test]
+fn the_gates_refuse_and_leave_the_rejects() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = build_with_share(&data("extract.csv"), dir.path(), 0.005).unwrap_err();
+    let BuildError::TooManyRejected { rejects_path, .. } = &error else { panic!("{error}") };
+    assert_eq!(fs::read_to_string(rejects_path).unwrap().lines().count(), 98);
+    assert!(
+        error.to_string().starts_with("97 of 3608 rows were rejected, a share of 0.0269 where at most 0.005")
+    );
+    assert!(error.to_string().contains("--max-rejected"), "{error}");
+    assert!(matches!(read_current(dir.path()), Err(OpenError::NothingPublished { .. })));
+
+    let empty = dir.path().join("empty.csv");
+    fs::write(&empty, format!("{HEADER}\n")).unwrap();
+    let error = build_file(&empty, dir.path()).unwrap_err();
+    assert!(error.to_string().contains("no row of the extract could be used"), "{error}");
+}
+
+#[test]
+fn a_second_builder_waits_and_leftovers_are_cleared() {
+    let dir = tempfile::tempdir().unwrap();
+    let leftover = dir.path().join(".building-1");
+    fs::create_dir(&leftover).unwrap();
+    fs::write(leftover.join("index.bin"), "half").unwrap();
+    fs::set_permissions(&leftover, Permissions::from_mode(0o550)).unwrap();
+    let lock = fs::File::create(dir.path().join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let error = build_file(&data("extract.csv"), dir.path()).unwrap_err().to_string();
+    assert!(error.contains("another builder is at work") && leftover.exists(), "{error}");
+    lock.unlock().unwrap();
+    build_file(&data("extract.csv"), dir.path()).unwrap();
+    assert!(!leftover.exists());
+}
+
+#[test]
+fn a_server_without_the_mobile_key_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    build_file(&data("extract.csv"), dir.path()).unwrap();
+    for keys in [vec![], vec![MobileKey::new(1, [8; 32])], vec![MobileKey::new(2, [7; 32])]] {
+        let error = open_current(dir.path(), &keys).err().unwrap().to_string();
+        assert!(error.contains("was built with mobile key 1"), "{error}");
+    }
+    open_current(dir.path(), &[MobileKey::new(2, [7; 32]), mobile_key()]).unwrap();
+}
+
+/// A small generation whose files can be changed.
+fn small_generation() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let extract = dir.path().join("extract.csv");
+    let rows = "N,68415941,insured,self,,1400/1/1,,,,,,,\nN,68415941,insured,spouse,,1401/1/1,,,,68415941,,,\n\
+                F,12345678,insured,self,,1400/1/1,,,,,,09121234567,\nN,0499370899,insured,self,,?,,,,,,,\n";
+    fs::write(&extract, format!("{HEADER}\n{rows}")).unwrap();
+    let folder = dir.path().join(build_file(&extract, dir.path()).unwrap().generation);
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    files(&folder).iter().for_each(|path| fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap());
+    (dir, folder)
+}
+
+#[test]
+fn every_flipped_byte_and_every_truncation_is_refused_with_the_file() {
+    let (dir, folder) = small_generation();
+    open_current(dir.path(), &[mobile_key()]).unwrap();
+    for name in ["content.json", "index.bin", "records.bin"] {
+        let path = folder.join(name);
+        let whole = fs::read(&path).unwrap();
+        let refused = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            let error = open_current(dir.path(), &[mobile_key()]).err().unwrap().to_string();
+            assert!(error.contains(name) && error.contains("build the snapshot again"), "{error}");
+        };
+        for place in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[place] ^= 1 << (place % 8);
+            refused(&flipped);
+            refused(&whole[..place]);
+        }
+        refused(&[whole.as_slice(), b" "].concat());
+        fs::write(&path, &whole).unwrap();
+    }
+    open_current(dir.path(), &[mobile_key()]).unwrap();
+}
+
+#[test]
+fn a_current_that_names_no_generation_is_refused() {
+    let (dir, folder) = small_generation();
+    for wrong in ["", "\n", "..\n", "2026-11-22-000000000000", "\u{6F1}", "../../etc\n"] {
+        fs::write(dir.path().join("CURRENT"), wrong).unwrap();
+        let error = open_current(dir.path(), &[mobile_key()]).err().unwrap().to_string();
+        assert!(error.contains("CURRENT does not name a generation"), "{error}");
+    }
+    fs::write(dir.path().join("CURRENT"), [0xFF, b'\n']).unwrap();
+    assert!(matches!(read_current(dir.path()), Err(OpenError::Current { .. })));
+    fs::write(dir.path().join("CURRENT"), "2026-11-22-000000000000\n").unwrap();
+    let error = open_current(dir.path(), &[mobile_key()]).err().unwrap().to_string();
+    assert!(error.contains("content.json") && error.contains("cannot read"), "{error}");
+    let name = folder.file_name().unwrap().to_str().unwrap().replace("2026-11-22", "2026-11-23");
+    fs::rename(&folder, dir.path().join(&name)).unwrap();
+    fs::write(dir.path().join("CURRENT"), format!("{name}\n")).unwrap();
+    let error = open_current(dir.path(), &[mobile_key()]).err().unwrap().to_string();
+    assert!(error.contains("its as-of date is not that of its name"), "{error}");
+}
+
+#[test]
+fn a_damaged_generation_of_the_same_name_is_not_published_again() {
+    let (dir, folder) = small_generation();
+    fs::write(folder.join("records.bin"), "damaged").unwrap();
+    let error = build_file(&dir.path().join("extract.csv"), dir.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("is there already but damaged") && error.contains("move its folder away"),
+        "{error}"
+    );
+}
