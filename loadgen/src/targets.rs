@@ -9,7 +9,8 @@
 //! A string in place of an answer is the problem code that must come (`"mobile_mismatch"`). One request
 //! feeds both endpoints: `mobile` is dropped for the general one, `care` for the personal one. With an
 //! `expected`, a line feeds the endpoints it names; without, the general one, and the personal one when it
-//! has a `mobile`; such answers are counted as unchecked.
+//! has a `mobile`; such answers are counted as unchecked. `estehqaq extract synth` adds a `kind` to each line,
+//! its name for the case; it is not looked at yet.
 //!
 //! Everything is read and turned into bodies before the first request. Messages name the line only: the
 //! line itself holds personal data.
@@ -20,6 +21,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::vocabulary::{Endpoint, IsoDate, NoticeSet, Reason, Status};
@@ -160,6 +162,8 @@ impl Targets {
 struct RawTarget {
     request: Map<String, Value>,
     expected: Option<RawExpected>,
+    #[serde(default, rename = "kind")]
+    _kind: IgnoredAny,
 }
 
 #[derive(Deserialize)]

@@ -193,6 +193,16 @@ fn targets_without_an_expectation_are_counted_as_unchecked() {
     assert_eq!(result["endpoints"]["personal"]["requests"], 0, "without a mobile number it cannot be asked");
 }
 
+/// `estehqaq extract synth --targets` labels its lines so.
+#[test]
+fn targets_may_carry_the_name_of_their_case() {
+    let fixture = Fixture::new(1);
+    let mut line = target("7310000002");
+    line["kind"] = json!("covered_until");
+    fixture.write_targets(&[line.to_string()]);
+    assert_eq!(fixture.run(&TestServer::right(), &["--requests-max", "1"]).json()["right"], 1);
+}
+
 #[test]
 fn a_repeated_tracking_code_is_a_wrong_answer() {
     let fixture = Fixture::new(10);
