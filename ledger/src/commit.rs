@@ -70,7 +70,12 @@ enum Work {
 }
 
 impl Shared {
-    pub(crate) fn new(segment: &Segment, keys: Arc<LedgerKeys>, durable: u64, queue_len_max: usize) -> Shared {
+    pub(crate) fn new(
+        segment: &Segment,
+        keys: Arc<LedgerKeys>,
+        durable: u64,
+        queue_len_max: usize,
+    ) -> Shared {
         let entries = Vec::with_capacity(queue_len_max.min(BATCH_LEN_MAX as usize));
         Shared {
             ledger: segment.ledger,

@@ -111,7 +111,8 @@ impl RealDisk {
 impl Disk for RealDisk {
     fn list(&self) -> io::Result<Vec<String>> {
         // A name that is not UTF-8 is none of ours.
-        let names = std::fs::read_dir(&self.folder)?.map(|item| item.map(|item| item.file_name().into_string()));
+        let names =
+            std::fs::read_dir(&self.folder)?.map(|item| item.map(|item| item.file_name().into_string()));
         names.filter_map(|name| name.map(Result::ok).transpose()).collect()
     }
 

@@ -7,7 +7,8 @@ use engine::{Care, Day, IdKind, Notices, PersonId, Reason};
 use thiserror::Error;
 
 use crate::format::{
-    FLAG_ENGLISH, FLAG_FOREIGN, FLAG_INPATIENT, FLAG_OPEN_ENDED, KIND_INQUIRY, NO_DAY, RULES_VERSION, Slot, is_zero,
+    FLAG_ENGLISH, FLAG_FOREIGN, FLAG_INPATIENT, FLAG_OPEN_ENDED, KIND_INQUIRY, NO_DAY, RULES_VERSION, Slot,
+    is_zero,
 };
 use crate::keys::LedgerKey;
 
@@ -243,7 +244,8 @@ mod tests {
     use crate::keys::LedgerKeys;
 
     fn any_person() -> impl Strategy<Value = PersonId> {
-        let national = (1_u64..1_000_000_000).prop_filter_map("an ID", |n| PersonId::from_u64(IdKind::National, n));
+        let national =
+            (1_u64..1_000_000_000).prop_filter_map("an ID", |n| PersonId::from_u64(IdKind::National, n));
         let foreign = "[0-9]{8,16}".prop_map(|digits| PersonId::parse(IdKind::Foreign, &digits).unwrap());
         prop::strategy::Union::new([national.boxed(), foreign.boxed()])
     }
@@ -255,15 +257,24 @@ mod tests {
     fn any_entry() -> impl Strategy<Value = Entry> {
         let reason = prop::sample::select((0..=255).filter_map(Reason::from_u8).collect::<Vec<_>>());
         let notices = (0_u8..32).prop_map(|bits| Notices::from_bits(bits).unwrap());
-        let provider = prop::option::of("[a-z۰-۹]{1,20}").prop_map(|text| {
-            text.map_or(ProviderId::NONE, |text| ProviderId::parse(&text).unwrap())
-        });
-        let outcome = prop::sample::select(vec![Outcome::Covered, Outcome::NotCovered, Outcome::MobileMismatch]);
+        let provider = prop::option::of("[a-z۰-۹]{1,20}")
+            .prop_map(|text| text.map_or(ProviderId::NONE, |text| ProviderId::parse(&text).unwrap()));
+        let outcome =
+            prop::sample::select(vec![Outcome::Covered, Outcome::NotCovered, Outcome::MobileMismatch]);
         let days = (any_day(), prop::option::of(any_day()), any_day());
         let bits = any::<[bool; 4]>();
         let rest = (any::<u64>(), any::<[u8; 6]>());
         (any_person(), provider, outcome, reason, notices, days, bits, rest).prop_map(
-            |(person, provider, outcome, reason, notices, (service_day, end, as_of), bits, (time_ms, generation))| Entry {
+            |(
+                person,
+                provider,
+                outcome,
+                reason,
+                notices,
+                (service_day, end, as_of),
+                bits,
+                (time_ms, generation),
+            )| Entry {
                 time_ms,
                 channel: if bits[0] { Channel::General } else { Channel::Personal },
                 provider,

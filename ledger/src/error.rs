@@ -94,7 +94,9 @@ pub enum ReadError {
 #[derive(Debug, Error)]
 pub enum InitError {
     /// The folder bears a number already, and keeps it for life.
-    #[error("{path} says this is ledger {existing} already: a ledger keeps its number for life; take an empty folder for ledger {asked}")]
+    #[error(
+        "{path} says this is ledger {existing} already: a ledger keeps its number for life; take an empty folder for ledger {asked}"
+    )]
     AlreadyInitialised {
         /// The file that holds the number.
         path: String,
@@ -107,13 +109,17 @@ pub enum InitError {
     #[error("{0} is no ledger number: take one from 1 to 9999")]
     BadNumber(u16),
     /// There are entries, but no number.
-    #[error("{path} has entries, but the LEDGER file beside it is gone: restore it from a backup; nothing was changed")]
+    #[error(
+        "{path} has entries, but the LEDGER file beside it is gone: restore it from a backup; nothing was changed"
+    )]
     Orphaned {
         /// The segment file.
         path: String,
     },
     /// Another process works here.
-    #[error("{path} is locked by another process: one ledger folder serves one process; stop the other first")]
+    #[error(
+        "{path} is locked by another process: one ledger folder serves one process; stop the other first"
+    )]
     InUse {
         /// The lock file.
         path: String,
@@ -133,7 +139,9 @@ pub enum InitError {
 
 /// The file that holds a ledger's number does not.
 #[derive(Debug, Error)]
-#[error("{path} is damaged and does not tell the ledger's number: restore it from a backup; nothing was changed")]
+#[error(
+    "{path} is damaged and does not tell the ledger's number: restore it from a backup; nothing was changed"
+)]
 pub struct NumberFileError {
     /// The file.
     pub path: String,
@@ -149,7 +157,9 @@ pub enum OpenError {
         path: String,
     },
     /// Another process works here.
-    #[error("{path} is locked by another process: one ledger folder serves one process; stop the other first")]
+    #[error(
+        "{path} is locked by another process: one ledger folder serves one process; stop the other first"
+    )]
     InUse {
         /// The lock file.
         path: String,
@@ -161,13 +171,17 @@ pub enum OpenError {
     #[error(transparent)]
     Init(#[from] InitError),
     /// The first file of entries is not there, though the ledger has its number.
-    #[error("{path} is not there, though the folder has a ledger's number: restore it from a backup; a new ledger needs an empty folder and a new number")]
+    #[error(
+        "{path} is not there, though the folder has a ledger's number: restore it from a backup; a new ledger needs an empty folder and a new number"
+    )]
     SegmentMissing {
         /// The segment file.
         path: String,
     },
     /// The head of a segment file is not what it must be.
-    #[error("{path}: the file's header is wrong ({what}); nothing was changed; restore it from a backup or use the version that wrote it")]
+    #[error(
+        "{path}: the file's header is wrong ({what}); nothing was changed; restore it from a backup or use the version that wrote it"
+    )]
     Header {
         /// The segment file.
         path: String,
@@ -175,7 +189,9 @@ pub enum OpenError {
         what: HeaderFault,
     },
     /// The key of that id is not the one the ledger was made with.
-    #[error("{path}: ledger key {key_id} of the secrets file is not the one this ledger was made with: use the right secrets file")]
+    #[error(
+        "{path}: ledger key {key_id} of the secrets file is not the one this ledger was made with: use the right secrets file"
+    )]
     WrongKey {
         /// The segment file.
         path: String,

@@ -56,7 +56,12 @@ pub(crate) fn number(disk: &dyn Disk) -> Result<u16, OpenError> {
 }
 
 /// Makes the folder ledger `number`. The caller holds the lock.
-pub(crate) fn init(disk: &dyn Disk, number: u16, first_sequence: u64, keys: &LedgerKeys) -> Result<(), InitError> {
+pub(crate) fn init(
+    disk: &dyn Disk,
+    number: u16,
+    first_sequence: u64,
+    keys: &LedgerKeys,
+) -> Result<(), InitError> {
     if !(1..=9999).contains(&number) {
         return Err(InitError::BadNumber(number));
     }
@@ -84,7 +89,11 @@ pub(crate) fn init(disk: &dyn Disk, number: u16, first_sequence: u64, keys: &Led
 }
 
 /// Makes a file under another name, syncs it, and gives it its name; all of it or nothing.
-fn publish(disk: &dyn Disk, name: &str, write: impl FnOnce(&dyn DiskFile) -> io::Result<()>) -> io::Result<()> {
+fn publish(
+    disk: &dyn Disk,
+    name: &str,
+    write: impl FnOnce(&dyn DiskFile) -> io::Result<()>,
+) -> io::Result<()> {
     let unfinished = format!("{name}{UNFINISHED}");
     let file = if disk.list()?.contains(&unfinished) {
         let file = disk.open(&unfinished)?;

@@ -200,7 +200,12 @@ mod tests {
             format!("`{}`", std::str::from_utf8(&super::MAGIC).unwrap()),
             format!("format version {}", super::FORMAT_VERSION),
             format!("at most {} entries", super::BATCH_LEN_MAX),
-            format!("{} inquiry, {} closed, {} opened", super::KIND_INQUIRY, super::KIND_CLOSED, super::KIND_OPENED),
+            format!(
+                "{} inquiry, {} closed, {} opened",
+                super::KIND_INQUIRY,
+                super::KIND_CLOSED,
+                super::KIND_OPENED
+            ),
             format!(
                 "{} foreign, {} inpatient, {} English, {} open-ended",
                 super::FLAG_FOREIGN,

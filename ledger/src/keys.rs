@@ -26,13 +26,14 @@ impl LedgerKeys {
     ///
     /// # Panics
     /// When the epoch is not a digit.
-    pub fn new(tracking_epoch: u8, tracking_key: &[u8; 32], ledger_id: u32, ledger_key: &[u8; 32]) -> LedgerKeys {
-        let none = LedgerKeys {
-            tracking_epoch,
-            tracking: [const { None }; 10],
-            ledger_id,
-            ledger: BTreeMap::new(),
-        };
+    pub fn new(
+        tracking_epoch: u8,
+        tracking_key: &[u8; 32],
+        ledger_id: u32,
+        ledger_key: &[u8; 32],
+    ) -> LedgerKeys {
+        let none =
+            LedgerKeys { tracking_epoch, tracking: [const { None }; 10], ledger_id, ledger: BTreeMap::new() };
         none.with_tracking(tracking_epoch, tracking_key).with_ledger(ledger_id, ledger_key)
     }
 

@@ -211,13 +211,20 @@ pub(crate) fn open_segment(disk: &dyn Disk, write: bool, keys: &LedgerKeys) -> R
     let number = folder::number(disk)?;
     let io = |source| OpenError::Io { path: disk.describe(&segment_name(SEGMENT)), source };
     if let Some(further) = folder::further_segment(disk).map_err(io)? {
-        return Err(OpenError::Header { path: disk.describe(&further), what: crate::error::HeaderFault::Further });
+        return Err(OpenError::Header {
+            path: disk.describe(&further),
+            what: crate::error::HeaderFault::Further,
+        });
     }
     Segment::open(disk, write, number, keys)
 }
 
 /// The sequence of a code in this ledger; none when its key is not here.
-pub(crate) fn sequence_here(keys: &LedgerKeys, ledger: u16, code: TrackingCode) -> Result<Option<u64>, FindError> {
+pub(crate) fn sequence_here(
+    keys: &LedgerKeys,
+    ledger: u16,
+    code: TrackingCode,
+) -> Result<Option<u64>, FindError> {
     match keys.resolve(code) {
         // No ledger has number 0: the code was made up.
         None | Some((0, _)) => Ok(None),

@@ -17,7 +17,12 @@ pub struct Found {
 }
 
 /// The inquiry with a sequence, in one of the slots below `end`, all of which are entries.
-pub(crate) fn find(segment: &Segment, keys: &LedgerKeys, end: u64, sequence: u64) -> Result<Option<Found>, ReadError> {
+pub(crate) fn find(
+    segment: &Segment,
+    keys: &LedgerKeys,
+    end: u64,
+    sequence: u64,
+) -> Result<Option<Found>, ReadError> {
     // Sequences grow by at least one a slot, so none lies further on than if all had run on.
     let Some(ahead) = sequence.checked_sub(segment.first_sequence) else { return Ok(None) };
     let (mut low, mut high) = (0, end.min(ahead.saturating_add(1)));
@@ -37,7 +42,12 @@ pub(crate) fn find(segment: &Segment, keys: &LedgerKeys, end: u64, sequence: u64
 }
 
 /// The inquiry in a slot that must have this sequence; none for a mark. Its link in the chain is checked.
-pub(crate) fn read(segment: &Segment, keys: &LedgerKeys, slot: u64, sequence: u64) -> Result<Option<Found>, ReadError> {
+pub(crate) fn read(
+    segment: &Segment,
+    keys: &LedgerKeys,
+    slot: u64,
+    sequence: u64,
+) -> Result<Option<Found>, ReadError> {
     let found = intact(segment, slot)?;
     if found.sequence.get() != sequence {
         let found = found.sequence.get();

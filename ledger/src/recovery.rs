@@ -69,7 +69,13 @@ fn move_aside(disk: &dyn Disk, segment: &Segment, first: u64, end: u64) -> io::R
     write_all_at(segment.file.as_ref(), &vec![0; len], offset)?;
     segment.file.sync_data()?;
     let (from, to) = (&segment.path, disk.describe(&name));
-    tracing::warn!(entry = first, len_bytes = len, from, to, "a torn tail, never acknowledged, was moved aside");
+    tracing::warn!(
+        entry = first,
+        len_bytes = len,
+        from,
+        to,
+        "a torn tail, never acknowledged, was moved aside"
+    );
     Ok(())
 }
 

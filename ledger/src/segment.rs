@@ -5,9 +5,7 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::disk::{Disk, DiskFile, read_up_to, write_all_at};
 use crate::error::{HeaderFault, OpenError, ReadError};
-use crate::format::{
-    FORMAT_VERSION, HEADER_LEN, Header, MAGIC, SLOT_LEN, Slot, segment_name, slot_offset,
-};
+use crate::format::{FORMAT_VERSION, HEADER_LEN, Header, MAGIC, SLOT_LEN, Slot, segment_name, slot_offset};
 use crate::keys::{LedgerKeys, Tag};
 
 /// After an unclean end the sequence goes on at a multiple of this (PRODUCT.md section 5).
@@ -30,7 +28,12 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// Opens the segment of a ledger, for reading or also for writing.
-    pub(crate) fn open(disk: &dyn Disk, write: bool, ledger: u16, keys: &LedgerKeys) -> Result<Segment, OpenError> {
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        write: bool,
+        ledger: u16,
+        keys: &LedgerKeys,
+    ) -> Result<Segment, OpenError> {
         let name = segment_name(SEGMENT);
         let path = disk.describe(&name);
         let file = if write { disk.open(&name) } else { disk.open_read(&name) };

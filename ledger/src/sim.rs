@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -122,11 +123,13 @@ impl SimDisk {
         self.0.changed.notify_all();
     }
 
-    /// Waits until some operation is held, or the power is off.
+    /// Waits until some operation is held, or the power is off; not for ever, as there may be none to come.
     pub fn wait_until_held(&self) {
         let mut state = self.0.state.lock();
         while state.blocked == 0 && !state.off {
-            self.0.changed.wait(&mut state);
+            if self.0.changed.wait_for(&mut state, Duration::from_millis(100)).timed_out() {
+                return;
+            }
         }
     }
 
@@ -135,7 +138,8 @@ impl SimDisk {
     pub fn after_power_cut(&self, survival: Survival, seed: u64) -> SimDisk {
         let state = self.0.state.lock();
         let mut random = Random(seed);
-        let files = state.files.iter().map(|file| FileState::holding(file.left(survival, &mut random))).collect();
+        let files =
+            state.files.iter().map(|file| FileState::holding(file.left(survival, &mut random))).collect();
         let mut names = state.stored_names.clone();
         for change in &state.name_changes {
             let survives = match survival {
@@ -188,7 +192,8 @@ impl SimDisk {
     }
 
     fn with(names: BTreeMap<String, usize>, files: Vec<FileState>, seed: u64) -> SimDisk {
-        let state = State { stored_names: names.clone(), names, files, random: Random(seed), ..State::default() };
+        let state =
+            State { stored_names: names.clone(), names, files, random: Random(seed), ..State::default() };
         SimDisk(Arc::new(Sim { state: Mutex::new(state), changed: Condvar::new() }))
     }
 
@@ -282,7 +287,8 @@ impl Disk for SimDisk {
     fn lock(&self, name: &str) -> io::Result<Option<Box<dyn DiskLock>>> {
         let mut state = self.powered()?;
         let is_free = state.locks.insert(name.to_owned());
-        Ok(is_free.then(|| Box::new(SimLock { disk: self.clone(), name: name.to_owned() }) as Box<dyn DiskLock>))
+        Ok(is_free
+            .then(|| Box::new(SimLock { disk: self.clone(), name: name.to_owned() }) as Box<dyn DiskLock>))
     }
 
     fn describe(&self, name: &str) -> String {

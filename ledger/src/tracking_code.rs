@@ -133,7 +133,11 @@ mod tests {
             assert_eq!(TrackingCode::parse(bad), Err(TrackingCodeError::Malformed), "{bad:?}");
         }
         assert_eq!(TrackingCode::parse("+000000000000000"), Err(TrackingCodeError::Malformed));
-        assert_eq!(TrackingCode::parse("۰۰۰۰۰۰۰۰"), Err(TrackingCodeError::Malformed), "16 bytes, no ASCII digits");
+        assert_eq!(
+            TrackingCode::parse("۰۰۰۰۰۰۰۰"),
+            Err(TrackingCodeError::Malformed),
+            "16 bytes, no ASCII digits"
+        );
     }
 
     #[test]

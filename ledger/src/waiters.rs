@@ -47,7 +47,8 @@ impl Mailbox {
     pub(crate) fn leave(&self, sequence: u64, durable: u64) {
         let mut waiting = self.0.lock();
         // The waker may run a drop of its own: not under the lock.
-        let own = waiting.binary_search_by_key(&sequence, |entry| entry.0).ok().and_then(|at| waiting.remove(at));
+        let own =
+            waiting.binary_search_by_key(&sequence, |entry| entry.0).ok().and_then(|at| waiting.remove(at));
         let ready = take_ready(&mut waiting, durable);
         drop(waiting);
         drop(own);

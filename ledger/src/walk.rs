@@ -10,7 +10,9 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::disk::read_up_to;
 use crate::error::{Damage, DamageKind, ReadError};
-use crate::format::{BATCH_LEN_MAX, KIND_CLOSED, KIND_INQUIRY, KIND_OPENED, SLOT_LEN, Slot, is_zero, slot_offset};
+use crate::format::{
+    BATCH_LEN_MAX, KIND_CLOSED, KIND_INQUIRY, KIND_OPENED, SLOT_LEN, Slot, is_zero, slot_offset,
+};
 use crate::keys::{LedgerKeys, Tag};
 use crate::segment::Segment;
 
@@ -134,7 +136,8 @@ impl<'a> Walk<'a> {
         loop {
             let offset = slot_offset(at);
             let bytes = chunk.as_mut_bytes();
-            let read = read_up_to(self.segment.file.as_ref(), bytes, offset).map_err(|source| self.segment.io(source))?;
+            let read = read_up_to(self.segment.file.as_ref(), bytes, offset)
+                .map_err(|source| self.segment.io(source))?;
             if let Some(last) = bytes[..read].iter().rposition(|&byte| byte != 0) {
                 end = Some(offset + last as u64 + 1);
             }

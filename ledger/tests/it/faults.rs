@@ -1,0 +1,118 @@
+//! Writes and syncs that fail, disks that fill up, queues that do: the entry is refused, the ledger takes
+//! nothing more until it is opened again, and then all that was acknowledged is there.
+
+use ledger::sim::{Fault, SimDisk, Survival};
+use ledger::{AppendError, Ledger};
+
+use crate::support::{Model, entry, keys, open, options};
+
+/// Appends until something fails, and checks that it has failed for good; false when nothing did.
+fn append_until_failed(ledger: &Ledger, disk: &SimDisk, model: &mut Model) -> bool {
+    for _ in 0..8 {
+        model.append_batch(ledger, disk, 4);
+    }
+    if ledger.is_writable() {
+        return false;
+    }
+    let acknowledged = model.acknowledged().len();
+    let steps = disk.steps();
+    assert_eq!(ledger.append(entry(0)).err(), Some(AppendError::Failed));
+    assert_eq!(ledger.close(), Err(AppendError::Failed));
+    assert_eq!(disk.steps(), steps, "no write or sync is tried again");
+    assert_eq!(model.acknowledged().len(), acknowledged);
+    model.check(ledger, disk).unwrap();
+    true
+}
+
+#[test]
+fn every_write_and_sync_that_fails_once() {
+    let mut failures = 0;
+    for step in 0..60 {
+        let (disk, mut model) = (SimDisk::new(), Model::default());
+        drop(open(&disk).unwrap());
+        disk.set_fault(disk.steps() + step, Fault::Fails);
+        if let Ok(ledger) = open(&disk) {
+            failures += u32::from(append_until_failed(&ledger, &disk, &mut model));
+        }
+        // A restart of the process alone: the cache shows what the failed sync did not bring to the disk.
+        let restarted = disk.after_kill();
+        assert_eq!(model.check_disk(&restarted), Ok(()), "restart after the failure at step {step}");
+        for survival in [Survival::Nothing, Survival::Sectors, Survival::Torn] {
+            let cut = restarted.after_power_cut(survival, step);
+            assert_eq!(model.clone().check_disk(&cut), Ok(()), "power cut later, step {step}, {survival:?}");
+        }
+    }
+    assert!(failures > 20, "{failures} failures were seen");
+}
+
+#[test]
+fn full_disk() {
+    for room in (0..1500).step_by(37) {
+        let (disk, mut model) = (SimDisk::new(), Model::default());
+        let ledger = open(&disk).unwrap();
+        model.append_each(&ledger, 3);
+        let used: usize = disk.names().iter().map(|name| disk.contents(name).len()).sum();
+        disk.set_capacity(Some(used + room));
+        assert!(append_until_failed(&ledger, &disk, &mut model), "room for {room} bytes more");
+        drop(ledger);
+        disk.set_capacity(None);
+        assert_eq!(model.check_disk(&disk), Ok(()), "room for {room} bytes more");
+    }
+}
+
+#[test]
+fn full_queue_refuses_and_recovers() {
+    let disk = SimDisk::new();
+    let ledger = open(&disk).unwrap();
+    disk.hold();
+    let mut model = Model::default();
+    let mut waiting = vec![model.append(&ledger).unwrap()];
+    disk.wait_until_held();
+    let refusal = loop {
+        match ledger.append(entry(99)) {
+            Ok(pending) => waiting.push(pending),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(refusal, AppendError::Full);
+    assert_eq!(refusal.to_string(), "the ledger's queue is full: try again in a moment");
+    assert_eq!(ledger.stats().queue_len, options().queue_len_max as u64);
+    assert!(ledger.is_writable(), "a full queue is no failure");
+    disk.release();
+    for pending in waiting {
+        pending.wait().unwrap();
+    }
+    ledger.append(entry(100)).unwrap().wait().unwrap();
+    let stats = ledger.stats();
+    assert_eq!(stats.queue_len, 0);
+    assert!(stats.entries / stats.batches > 10, "what waited was synced together: {stats:?}");
+}
+
+#[test]
+fn closed_means_closed() {
+    let disk = SimDisk::new();
+    let ledger = open(&disk).unwrap();
+    let pending = ledger.append(entry(1)).unwrap();
+    ledger.close().unwrap();
+    pending.wait().unwrap();
+    assert_eq!(ledger.append(entry(2)).err(), Some(AppendError::Closed));
+    assert!(!ledger.is_writable());
+    ledger.close().unwrap();
+}
+
+#[test]
+fn a_batch_has_4096_entries_at_most() {
+    let disk = SimDisk::new();
+    let options = ledger::Options { queue_len_max: 20_000, ..options() };
+    let ledger = Ledger::open_or_init(&disk, 1, keys(), options).unwrap();
+    disk.hold();
+    let pending: Vec<_> = (0..10_000).map(|n| ledger.append(entry(n)).unwrap()).collect();
+    disk.release();
+    for pending in pending {
+        pending.wait().unwrap();
+    }
+    let stats = ledger.stats();
+    assert!((3..=4).contains(&stats.batches), "{stats:?}");
+    ledger.close().unwrap();
+    assert_eq!(crate::support::reader(&disk).verify().report.inquiries, 10_000);
+}
