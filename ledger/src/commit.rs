@@ -235,7 +235,7 @@ impl Committer {
         growth: Growth,
         (slots, tag, sequence): (u64, Tag, u64),
     ) -> std::io::Result<Committer> {
-        let len = segment.file.len()?;
+        let len = segment.file.length()?;
         Ok(Committer { segment, shared, growth, slots, tag, sequence, len, buffer: Vec::new() })
     }
 

@@ -36,7 +36,7 @@ pub trait DiskFile: Send + Sync {
     /// Puts what was written on stable storage, and the length where reading it back needs it.
     fn sync_data(&self) -> io::Result<()>;
     /// The length.
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
     /// Cuts or extends (with zeros) the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
 }
@@ -166,7 +166,7 @@ impl DiskFile for File {
         File::sync_data(self)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 

@@ -101,7 +101,7 @@ fn settle(walk: &Walk<'_>, segment: &Segment) -> Result<(), OpenError> {
     }
     write_all_at(segment.file.as_ref(), slots.as_bytes(), slot_offset(first)).map_err(io)?;
     let zeros_from = slot_offset(walk.slots);
-    let zeros_to = slot_offset(walk.slots + BATCH_LEN_MAX).min(segment.file.len().map_err(io)?);
+    let zeros_to = slot_offset(walk.slots + BATCH_LEN_MAX).min(segment.file.length().map_err(io)?);
     let zeros = vec![0; usize::try_from(zeros_to.saturating_sub(zeros_from)).expect("a batch fits memory")];
     write_all_at(segment.file.as_ref(), &zeros, zeros_from).map_err(io)?;
     segment.file.sync_data().map_err(io)

@@ -58,7 +58,7 @@ impl Segment {
 
     /// How many whole slots the file has room for.
     pub(crate) fn room(&self) -> Result<u64, ReadError> {
-        let len = self.file.len().map_err(|source| self.io(source))?;
+        let len = self.file.length().map_err(|source| self.io(source))?;
         Ok(len.saturating_sub(HEADER_LEN) / SLOT_LEN as u64)
     }
 

@@ -90,7 +90,7 @@ fn killed_at_random_moments_under_load() {
     let (mut random, mut acknowledged) = (Random(seed), Vec::new());
     for kill in 0..KILLS {
         let before = acknowledged.len();
-        let lifetime = Duration::from_micros(random.next() % 120_000);
+        let lifetime = Duration::from_micros(random.number() % 120_000);
         acknowledged.extend(run_and_kill(folder.path(), kill * CHILD_ENTRIES, lifetime));
         check(folder.path(), &acknowledged, before);
     }

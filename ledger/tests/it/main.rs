@@ -1,6 +1,10 @@
 //! The ledger through its public interface, on the test disk and on a real one.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its seed"
+)]
 
 mod damage;
 mod faults;
