@@ -142,7 +142,7 @@ impl Disk for RealDisk {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).mode(0o600).open(self.path(name))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(HeldLock { _file: file }))),
+            Ok(()) => Ok(Some(Box::new(HeldLock { file }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -175,9 +175,17 @@ impl DiskFile for File {
     }
 }
 
-/// A file whose advisory lock is held while it is open.
+/// A file with an advisory lock.
 struct HeldLock {
-    _file: File,
+    file: File,
 }
 
 impl DiskLock for HeldLock {}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        // Closing it would do, but not at once if another process was just forked and has a copy. If this
+        // fails the lock ends with the file.
+        let _ = self.file.unlock();
+    }
+}

@@ -236,12 +236,33 @@ pub(crate) fn decode(slot: &Slot, ledger: u16, key: &LedgerKey) -> Result<Entry,
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use engine::{Care, Day, IdKind, Notices, PersonId, Reason};
     use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
     use super::{Channel, Entry, Language, Outcome, ProviderId, decode, encode};
     use crate::keys::LedgerKeys;
+
+    /// An entry, for tests that do not look at it.
+    pub(crate) fn some_entry() -> Entry {
+        let day = Day::from_number(46_000).unwrap();
+        Entry {
+            time_ms: 1_790_000_000_000,
+            channel: Channel::Personal,
+            provider: ProviderId::NONE,
+            person: PersonId::parse(IdKind::National, "0499370899").unwrap(),
+            care: Care::Outpatient,
+            service_day: day,
+            language: Language::Persian,
+            outcome: Outcome::Covered,
+            reason: Reason::Active,
+            notices: Notices::default(),
+            end: None,
+            open_ended: true,
+            generation: [0; 6],
+            as_of: day,
+        }
+    }
 
     fn any_person() -> impl Strategy<Value = PersonId> {
         let national =

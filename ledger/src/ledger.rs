@@ -232,3 +232,33 @@ pub(crate) fn sequence_here(
         Some((number, _)) => Err(FindError::OtherLedger { number }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Ledger, Options};
+    use crate::entry::tests::some_entry;
+    use crate::error::{AppendError, OpenError};
+    use crate::sim::SimDisk;
+    use crate::{LedgerKeys, SEQUENCE_MAX, folder};
+
+    #[test]
+    fn sequences_run_out_with_an_error_and_room_for_the_close() {
+        let keys = || Arc::new(LedgerKeys::new(0, &[1; 32], 1, &[2; 32]));
+        let disk = SimDisk::new();
+        folder::init(&disk, 1, SEQUENCE_MAX - 4, &keys()).unwrap();
+        let ledger = Ledger::open(&disk, keys(), Options::default()).unwrap();
+        for ahead in (1..=3).rev() {
+            let receipt = ledger.append(some_entry()).unwrap().wait().unwrap();
+            assert_eq!(receipt.sequence, SEQUENCE_MAX - ahead);
+            assert!(ledger.find(&receipt.tracking_code).unwrap().is_some());
+        }
+        assert_eq!(ledger.append(some_entry()).err(), Some(AppendError::Exhausted));
+        assert!(!ledger.is_writable());
+        ledger.close().unwrap();
+        drop(ledger);
+        let error = Ledger::open(&disk, keys(), Options::default()).err().unwrap();
+        assert!(matches!(error, OpenError::Exhausted { ledger: 1 }));
+    }
+}

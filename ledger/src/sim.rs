@@ -331,7 +331,7 @@ impl DiskFile for SimFile {
         let file = &mut state.files[self.file];
         match fault {
             None if state.syncs_lie => {}
-            None => *file = FileState::holding(std::mem::take(&mut file.cached)),
+            None => file.store_changes(),
             Some(Fault::PowerCut) => {}
             Some(Fault::Fails) => {
                 file.stored = file.left(Survival::Sectors, &mut state.random);

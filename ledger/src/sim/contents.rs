@@ -39,6 +39,14 @@ impl FileState {
         self.changes.push(change);
     }
 
+    /// What a sync does: brings out what was changed since the last one. Not all that is cached: what was lost
+    /// in a failed sync stays lost.
+    pub(super) fn store_changes(&mut self) {
+        for change in self.changes.drain(..) {
+            change.apply(&mut self.stored);
+        }
+    }
+
     /// The contents after a power cut.
     pub(super) fn left(&self, survival: Survival, random: &mut Random) -> Vec<u8> {
         let mut states = vec![self.stored.clone()];

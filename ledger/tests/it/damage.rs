@@ -8,7 +8,11 @@ use crate::support::{HEADER_LEN, Model, SEGMENT, SLOT_LEN, entry, keys, open, re
 
 /// Slots: opened; entry; four entries, which are one batch; entry; closed.
 fn small_ledger() -> (SimDisk, Model) {
-    let (disk, mut model) = (SimDisk::new(), Model::default());
+    ledger_of(Model::default())
+}
+
+fn ledger_of(mut model: Model) -> (SimDisk, Model) {
+    let disk = SimDisk::new();
     let ledger = open(&disk).unwrap();
     model.append_batch(&ledger, &disk, 5);
     model.append_each(&ledger, 1);
@@ -109,17 +113,11 @@ fn whole_entries_in_the_wrong_place() {
     let last_removed = change(&|slots| slots[7 * SLOT_LEN..8 * SLOT_LEN].fill(0));
     assert!(open(&last_removed).is_ok(), "an end cut off shows in the chain across files only");
 
-    // The same entries in the same order under the same keys, but another ledger's time stamps.
-    let (other, _) = small_ledger();
-    let other_slots = slots(&other.contents(SEGMENT));
-    let spliced = change(&|slots| {
-        slots[7 * SLOT_LEN..8 * SLOT_LEN].copy_from_slice(&other_slots[7 * SLOT_LEN..8 * SLOT_LEN])
-    });
-    if spliced.contents(SEGMENT) != disk.contents(SEGMENT)
-        && other_slots[..SLOT_LEN] != slots(&disk.contents(SEGMENT))[..SLOT_LEN]
-    {
-        check_refused(&spliced, "its chain tag is wrong");
-    }
+    // A closing mark with the right sequence, under the right keys, from a ledger with other entries.
+    let (other, _) = ledger_of(Model::beginning_with(100));
+    let theirs = slots(&other.contents(SEGMENT));
+    let spliced = change(&|slots| slots[7 * SLOT_LEN..].copy_from_slice(&theirs[7 * SLOT_LEN..]));
+    check_refused(&spliced, "entry 7 at byte 5104 is damaged: its chain tag is wrong");
 }
 
 /// An entry changed by somebody who knows the format, but not the key.

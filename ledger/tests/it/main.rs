@@ -9,6 +9,7 @@
 mod damage;
 mod faults;
 mod folder;
+mod golden;
 mod kill;
 mod power;
 mod rate;

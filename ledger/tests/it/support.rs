@@ -62,6 +62,11 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    /// A model whose first entry is number `next`.
+    pub(crate) fn beginning_with(next: u64) -> Model {
+        Model { next, ..Model::default() }
+    }
+
     /// Appends the next entry. A sequence that was given out before fails the test.
     pub(crate) fn append(&mut self, ledger: &Ledger) -> Option<Pending> {
         let entry = entry(self.next);
