@@ -9,6 +9,7 @@
 //! What is absent is an invariant: no person ID or mobile number in a URL, a log line, a metric or an error.
 
 mod answer;
+pub mod cli;
 mod clock;
 mod http;
 mod inquiry;

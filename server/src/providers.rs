@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use ledger::{PROVIDER_ID_LEN_MAX, ProviderId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -13,7 +14,7 @@ use thiserror::Error;
 pub(crate) const SECRET_LEN: usize = 64;
 
 /// What a provider is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
     /// بیمارستان: the only one that may ask about inpatient care.
@@ -29,7 +30,7 @@ pub enum ProviderKind {
 }
 
 /// Whose a provider is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Ownership {
     /// The organization's own (ملکی).
@@ -39,7 +40,7 @@ pub enum Ownership {
 }
 
 /// What a key may do. Scopes do not imply each other (PRODUCT.md section 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Scope {

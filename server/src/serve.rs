@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -24,6 +24,10 @@ use crate::providers::ProvidersError;
 use crate::served::{Served, Watch};
 use crate::settings::{DRAIN_TIMEOUT_S_MAX, ServeSettings};
 use crate::watch::Watcher;
+
+/// How often it is looked whether inquiries can be answered, until they can.
+const LOOK_READY: Duration = Duration::from_millis(10);
+const LOOK_READY_NO_MORE: Duration = Duration::from_secs(3600);
 
 /// What the service works with.
 pub struct Parts {
@@ -62,11 +66,16 @@ pub enum ServeError {
     Ledger(#[from] ledger::AppendError),
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. SIGHUP looks for a new generation at once.
+/// Serves until SIGTERM or SIGINT, then drains. SIGHUP looks for a new generation at once. `ready` is called
+/// once inquiries can be answered, with the address that it listens on.
 ///
 /// # Errors
 /// [`ServeError`] when it does not start, or when the ledger does not close cleanly.
-pub fn serve(settings: &ServeSettings, parts: Parts) -> Result<(), ServeError> {
+pub fn serve(
+    settings: &ServeSettings,
+    parts: Parts,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), ServeError> {
     let (events, next_event) = channel();
     // Before anything else: a signal during the start counts.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(ServeError::Start)?;
@@ -77,14 +86,20 @@ pub fn serve(settings: &ServeSettings, parts: Parts) -> Result<(), ServeError> {
     };
     thread::Builder::new().name("signals".to_owned()).spawn(forward).map_err(ServeError::Start)?;
     let running = start_with_events(settings, parts, |_| {}, Some(events))?;
-    for event in next_event {
-        match event {
-            Event::Signal(SIGHUP) => running.look_now(),
-            Event::Signal(signal) => {
+    let mut ready = Some(ready);
+    loop {
+        if let Some(ready) = ready.take_if(|_| running.is_ready()) {
+            ready(running.address());
+        }
+        let wait = if ready.is_some() { LOOK_READY } else { LOOK_READY_NO_MORE };
+        match next_event.recv_timeout(wait) {
+            Ok(Event::Signal(SIGHUP)) => running.look_now(),
+            Ok(Event::Signal(signal)) => {
                 tracing::info!(signal, "draining");
                 break;
             }
-            Event::HttpEnded => break,
+            Ok(Event::HttpEnded) | Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
         }
     }
     let stopped = running.stop();

@@ -37,7 +37,7 @@ async fn ask_general(
     let body = body::read_json(request, payload, state.body_timeout).await?;
     let inquiry = read_general(&body)?;
     let now = state.clock.now().ok_or_else(|| state.down())?;
-    let service_day = allowed_day(&inquiry, &caller, now.day()).map_err(|code| of_rule(code))?;
+    let service_day = allowed_day(&inquiry, &caller, now.day()).map_err(of_rule)?;
     let asked = Asked {
         channel: Channel::General,
         provider: caller.id,

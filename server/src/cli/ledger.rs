@@ -1,0 +1,229 @@
+//! `ledger init | find | verify | export`: the record of answers, offline. Person IDs are masked.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use ::ledger::{Entry, Found, LedgerReader, Outcome, RealDisk, TrackingCode};
+use clap::{Args, Subcommand, ValueEnum};
+use engine::Notice;
+use jiff::Timestamp;
+use serde::Serialize;
+use snapshots::GenerationName;
+
+use super::options::{CommandError, LedgerDir, SecretsFile};
+use super::output;
+use super::secrets::Secrets;
+use super::serve::DEFAULT_LEDGER;
+
+#[derive(Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Give an empty folder its ledger number, for life
+    Init(InitArgs),
+    /// What was asked and answered under a tracking code
+    Find(FindArgs),
+    /// Check every entry: checksums, order and chain
+    Verify(Places),
+    /// All entries on stdout
+    Export(ExportArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct Places {
+    #[command(flatten)]
+    ledger: LedgerDir,
+    #[command(flatten)]
+    secrets: SecretsFile,
+}
+
+#[derive(Args)]
+pub(crate) struct InitArgs {
+    #[command(flatten)]
+    places: Places,
+    /// 1 to 9999; a number that no other ledger has or had. After a restore from backup, take a new one
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LEDGER)]
+    number: u16,
+}
+
+#[derive(Args)]
+pub(crate) struct FindArgs {
+    #[command(flatten)]
+    places: Places,
+    /// 16 digits
+    #[arg(value_name = "TRACKING_CODE")]
+    code: String,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    places: Places,
+    #[arg(long, value_enum, default_value = "ndjson")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// One JSON object a line
+    Ndjson,
+    /// With a header; lists are joined by spaces
+    Csv,
+}
+
+pub(super) fn run(command: &LedgerCommand) -> Result<(), CommandError> {
+    match command {
+        LedgerCommand::Init(args) => init(args),
+        LedgerCommand::Find(args) => find(args),
+        LedgerCommand::Verify(places) => verify(places),
+        LedgerCommand::Export(args) => export(args),
+    }
+}
+
+impl Places {
+    fn reader(&self) -> Result<LedgerReader, CommandError> {
+        let keys = Arc::new(Secrets::load(&self.secrets.path)?.ledger_keys()?);
+        Ok(LedgerReader::open(&RealDisk::new(&self.ledger.dir), keys)?)
+    }
+}
+
+fn init(args: &InitArgs) -> Result<(), CommandError> {
+    let keys = Secrets::load(&args.places.secrets.path)?.ledger_keys()?;
+    let disk = RealDisk::create(&args.places.ledger.dir)?;
+    ::ledger::Ledger::init(&disk, args.number, &keys)?;
+    output::line(&format!("{} is ledger {}", args.places.ledger.dir.display(), args.number))
+}
+
+fn find(args: &FindArgs) -> Result<(), CommandError> {
+    let code = TrackingCode::parse(&args.code)?;
+    let reader = args.places.reader()?;
+    match reader.find(&code)? {
+        Some(found) => output::json(&Row::new(&reader, &found)),
+        None => Err(CommandError::failed("no entry has this tracking code; compare it with the receipt")),
+    }
+}
+
+fn verify(places: &Places) -> Result<(), CommandError> {
+    let verified = places.reader()?.verify();
+    let report = verified.report;
+    let range = report
+        .sequences
+        .map_or("no sequences".to_owned(), |(first, last)| format!("sequences {first} to {last}"));
+    output::line(&format!(
+        "ledger {}: {} entries in order ({} inquiries, {} openings, {} closings), {range}",
+        report.ledger, report.entries, report.inquiries, report.openings, report.closings
+    ))?;
+    if report.unfinished_bytes > 0 {
+        output::line(&format!(
+            "{} bytes of an unfinished batch at the end, never acknowledged",
+            report.unfinished_bytes
+        ))?;
+    }
+    match verified.fault {
+        None => Ok(()),
+        Some(fault) => Err(fault.into()),
+    }
+}
+
+fn export(args: &ExportArgs) -> Result<(), CommandError> {
+    let reader = args.places.reader()?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    if matches!(args.format, Format::Csv) {
+        output::tolerate_closed_pipe(writeln!(out, "{}", Row::CSV_HEADER))?;
+    }
+    for found in reader.entries() {
+        let row = Row::new(&reader, &found?);
+        let written = match args.format {
+            Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&row)?),
+            Format::Csv => writeln!(out, "{}", row.csv()),
+        };
+        match written {
+            // Whoever reads has enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
+    }
+    output::tolerate_closed_pipe(out.flush())
+}
+
+/// An entry as it is shown.
+#[derive(Serialize)]
+struct Row {
+    tracking_code: String,
+    sequence: u64,
+    answered_at: String,
+    channel: &'static str,
+    provider: String,
+    id_kind: &'static str,
+    person_id: String,
+    care: &'static str,
+    service_date: String,
+    language: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    notices: Vec<&'static str>,
+    end_date: Option<String>,
+    open_ended: bool,
+    snapshot: String,
+}
+
+impl Row {
+    const CSV_HEADER: &str = "tracking_code,sequence,answered_at,channel,provider,id_kind,person_id,care,\
+                              service_date,language,status,reason,notices,end_date,open_ended,snapshot";
+
+    fn new(reader: &LedgerReader, found: &Found) -> Row {
+        let Found { sequence, entry } = found;
+        let milliseconds = i64::try_from(entry.time_ms).unwrap_or(i64::MAX);
+        let time = Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX);
+        Row {
+            // A mismatch's code goes to nobody.
+            tracking_code: match entry.outcome {
+                Outcome::MobileMismatch => String::new(),
+                _ => reader.tracking_code(*sequence).to_string(),
+            },
+            sequence: *sequence,
+            answered_at: time.to_string(),
+            channel: entry.channel.code(),
+            provider: entry.provider.as_str().to_owned(),
+            id_kind: entry.person.kind().code(),
+            person_id: masked(entry),
+            care: entry.care.code(),
+            service_date: entry.service_day.iso().to_string(),
+            language: entry.language.code(),
+            status: entry.outcome.code(),
+            reason: entry.reason.code(),
+            notices: entry.notices.iter().map(Notice::code).collect(),
+            end_date: entry.end.map(|end| end.iso().to_string()),
+            open_ended: entry.open_ended,
+            snapshot: GenerationName::from_parts(entry.as_of, entry.generation).to_string(),
+        }
+    }
+
+    /// No member holds a comma or a quote: they are codes, dates, numbers and provider IDs.
+    fn csv(&self) -> String {
+        let end_date = self.end_date.as_deref().unwrap_or_default();
+        let notices = self.notices.join(" ");
+        format!(
+            "{},{},{},{},{},{},{},{},{},{},{},{},{notices},{end_date},{},{}",
+            self.tracking_code,
+            self.sequence,
+            self.answered_at,
+            self.channel,
+            self.provider,
+            self.id_kind,
+            self.person_id,
+            self.care,
+            self.service_date,
+            self.language,
+            self.status,
+            self.reason,
+            self.open_ended,
+            self.snapshot
+        )
+    }
+}
+
+/// The last three digits, enough to compare with a card at hand.
+fn masked(entry: &Entry) -> String {
+    let digits = entry.person.reveal();
+    let shown = digits.len() - 3;
+    format!("{}{}", "*".repeat(shown), &digits[shown..])
+}

@@ -1,0 +1,81 @@
+//! Options that several commands share, how their values are read, and the one error of all commands.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use engine::Day;
+
+/// The snapshots folder.
+#[derive(Args)]
+pub(super) struct SnapshotsDir {
+    /// Folder of the generations
+    #[arg(long = "snapshots", value_name = "DIR", env = "ESTEHQAQ_SNAPSHOTS")]
+    pub(super) dir: PathBuf,
+}
+
+/// The secrets file.
+#[derive(Args)]
+pub(super) struct SecretsFile {
+    /// Secrets file, mode 0600
+    #[arg(long = "secrets", value_name = "FILE", env = "ESTEHQAQ_SECRETS")]
+    pub(super) path: PathBuf,
+}
+
+/// The ledger folder.
+#[derive(Args)]
+pub(super) struct LedgerDir {
+    /// Ledger folder
+    #[arg(long = "ledger", value_name = "DIR", env = "ESTEHQAQ_LEDGER")]
+    pub(super) dir: PathBuf,
+}
+
+/// Reads a date argument, Jalali or Gregorian.
+pub(super) fn day(text: &str) -> Result<Day, engine::DateError> {
+    Day::parse(text)
+}
+
+/// The date given, or today in Tehran.
+pub(super) fn day_or_today(day: Option<Day>) -> Result<Day, CommandError> {
+    day.or_else(crate::today_in_tehran)
+        .ok_or_else(|| CommandError::failed("this machine's clock is out of range; set it, or give the date"))
+}
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub(super) enum CommandError {
+    /// Refused or failed; the message says what to do next.
+    Failed(Box<dyn Error + Send + Sync>),
+    /// The command was not given as it must be.
+    Usage(String),
+}
+
+impl CommandError {
+    pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> CommandError {
+        CommandError::Failed(error.into())
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            CommandError::Failed(_) => 1,
+            CommandError::Usage(_) => 2,
+        })
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommandError::Failed(error) => error.fmt(f),
+            CommandError::Usage(message) => f.write_str(message),
+        }
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for CommandError {
+    fn from(error: E) -> CommandError {
+        CommandError::Failed(Box::new(error))
+    }
+}

@@ -1,0 +1,30 @@
+//! Results go to stdout; errors to stderr.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::options::CommandError;
+
+/// Writes a line of the result. A closed pipe ends the output and is no failure of the command.
+pub(super) fn line(text: &str) -> Result<(), CommandError> {
+    tolerate_closed_pipe(writeln!(io::stdout(), "{text}"))
+}
+
+/// Writes a result as one JSON object on one line.
+pub(super) fn json(value: &impl Serialize) -> Result<(), CommandError> {
+    line(&serde_json::to_string(value)?)
+}
+
+/// Tells an error.
+pub(super) fn error(error: &CommandError) {
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(io::stderr(), "error: {error}");
+}
+
+pub(super) fn tolerate_closed_pipe(written: io::Result<()>) -> Result<(), CommandError> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,87 @@
+//! Progress on stderr, where that is a terminal; nothing elsewhere.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
+use snapshots::Progress;
+
+const BAR: &str = "{msg:>14} [{bar:40}] {percent:>3} %  {per_sec}  {eta} left";
+const SPINNER: &str = "{msg:>14} {spinner} {elapsed}";
+
+/// A bar over work of a known size.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    pub(super) fn new(what: &'static str, total: u64) -> Bar {
+        Bar(ProgressBar::new(total).with_style(style(BAR)).with_message(what))
+    }
+
+    pub(super) fn set(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
+    pub(super) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// The bars of a build, one for each of its stages.
+#[derive(Default)]
+pub(super) struct BuildBars(Mutex<Option<(&'static str, ProgressBar)>>);
+
+impl BuildBars {
+    pub(super) fn show(&self, progress: Progress) {
+        match progress {
+            Progress::Reading { bytes, bytes_total, rows } => {
+                let bar = self.stage("reading", Some(bytes_total));
+                bar.set_position(bytes.max(bar.position()));
+                bar.set_message(format!("{rows} rows"));
+            }
+            Progress::Merging => self.tick("merging"),
+            Progress::Compiling { .. } => self.tick("compiling"),
+            Progress::Verifying => self.tick("verifying"),
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some((_, bar)) = self.0.lock().take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn tick(&self, stage: &'static str) {
+        self.stage(stage, None).tick();
+    }
+
+    /// The bar of a stage; a new stage replaces the one before.
+    fn stage(&self, stage: &'static str, total: Option<u64>) -> ProgressBar {
+        let mut current = self.0.lock();
+        if let Some((name, bar)) = &*current
+            && *name == stage
+        {
+            return bar.clone();
+        }
+        if let Some((_, bar)) = current.take() {
+            bar.finish_and_clear();
+        }
+        let bar = match total {
+            Some(total) => ProgressBar::new(total).with_style(style(BAR)),
+            None => ProgressBar::new_spinner().with_style(style(SPINNER)),
+        };
+        bar.set_message(stage);
+        *current = Some((stage, bar.clone()));
+        bar
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is a constant that tests draw")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn templates_are_valid() {
+        super::style(super::BAR);
+        super::style(super::SPINNER);
+    }
+}

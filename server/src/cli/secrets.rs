@@ -1,0 +1,184 @@
+//! The secrets file: named keys, each with an id, mode 0600. A file may hold only what its user needs. The
+//! last key of a kind is the current one; the others keep what was made with them readable.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ::ledger::LedgerKeys;
+use clap::Subcommand;
+use engine::MobileKey;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::options::{CommandError, SecretsFile};
+
+#[derive(Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Make a new secrets file with one key of each kind
+    Init(SecretsFile),
+}
+
+pub(super) fn run(command: &SecretsCommand) -> Result<(), CommandError> {
+    match command {
+        SecretsCommand::Init(file) => Ok(init(&file.path)?),
+    }
+}
+
+/// Why the secrets file is not used, or was not made. Never quotes the file.
+#[derive(Debug, Error)]
+pub(super) enum SecretsError {
+    #[error("cannot read the secrets file {}: {source}; make one with `estehqaq secrets init`", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the secrets file {} can be read by others (mode {mode:04o}); run `chmod 600` on it", path.display())]
+    Mode { path: PathBuf, mode: u32 },
+    #[error("the secrets file {} is not as it should be at line {line}; compare it with a new one", path.display())]
+    Syntax { path: PathBuf, line: usize },
+    #[error(
+        "the secrets file {}: {kind} key {id} is not 64 hexadecimal digits, its id stands twice, or is no \
+         single digit where it must be one",
+        path.display()
+    )]
+    Key { path: PathBuf, kind: &'static str, id: u32 },
+    #[error("the secrets file {} holds no {kind} key, which this command needs", path.display())]
+    Missing { path: PathBuf, kind: &'static str },
+    #[error("the secrets file {} is there already; keys are never overwritten, choose another name", path.display())]
+    Exists { path: PathBuf },
+    #[error("cannot write the secrets file {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("the system gives no random bytes for keys: {0}")]
+    Random(getrandom::Error),
+}
+
+/// What a secrets file holds.
+pub(super) struct Secrets {
+    path: PathBuf,
+    mobile: Vec<MobileKey>,
+    tracking: Vec<(u8, [u8; 32])>,
+    ledger: Vec<(u32, [u8; 32])>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSecrets {
+    #[serde(default)]
+    mobile: Vec<RawKey>,
+    #[serde(default)]
+    tracking: Vec<RawKey>,
+    #[serde(default)]
+    ledger: Vec<RawKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKey {
+    id: u32,
+    key: String,
+}
+
+impl Secrets {
+    pub(super) fn load(path: &Path) -> Result<Secrets, SecretsError> {
+        let unreadable = |source| SecretsError::Read { path: path.to_owned(), source };
+        let mode = fs::metadata(path).map_err(unreadable)?.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(SecretsError::Mode { path: path.to_owned(), mode });
+        }
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let raw: RawSecrets = toml::from_str(&text).map_err(|error| {
+            // The error's own text quotes the file.
+            let before = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text.as_bytes()[..before].iter().filter(|&&byte| byte == b'\n').count() + 1;
+            SecretsError::Syntax { path: path.to_owned(), line }
+        })?;
+        let mobile = checked_keys(path, "mobile", &raw.mobile, Some)?;
+        let digit = |id: u32| u8::try_from(id).ok().filter(|&id| id <= 9);
+        Ok(Secrets {
+            path: path.to_owned(),
+            mobile: mobile.into_iter().map(|(id, key)| MobileKey::new(id, key)).collect(),
+            tracking: checked_keys(path, "tracking", &raw.tracking, digit)?,
+            ledger: checked_keys(path, "ledger", &raw.ledger, Some)?,
+        })
+    }
+
+    /// All mobile keys.
+    pub(super) fn mobile_keys(&self) -> &[MobileKey] {
+        &self.mobile
+    }
+
+    /// The mobile key for new generations.
+    pub(super) fn current_mobile_key(&self) -> Result<&MobileKey, SecretsError> {
+        self.mobile.last().ok_or_else(|| self.missing("mobile"))
+    }
+
+    /// The tracking and ledger keys.
+    pub(super) fn ledger_keys(&self) -> Result<LedgerKeys, SecretsError> {
+        let (epoch, tracking) = self.tracking.last().ok_or_else(|| self.missing("tracking"))?;
+        let (id, ledger) = self.ledger.last().ok_or_else(|| self.missing("ledger"))?;
+        let mut keys = LedgerKeys::new(*epoch, tracking, *id, ledger);
+        for (epoch, key) in &self.tracking {
+            keys = keys.with_tracking(*epoch, key);
+        }
+        for (id, key) in &self.ledger {
+            keys = keys.with_ledger(*id, key);
+        }
+        Ok(keys)
+    }
+
+    fn missing(&self, kind: &'static str) -> SecretsError {
+        SecretsError::Missing { path: self.path.clone(), kind }
+    }
+}
+
+fn checked_keys<I: PartialEq>(
+    path: &Path,
+    kind: &'static str,
+    raw: &[RawKey],
+    checked_id: impl Fn(u32) -> Option<I>,
+) -> Result<Vec<(I, [u8; 32])>, SecretsError> {
+    let mut keys: Vec<(I, [u8; 32])> = Vec::with_capacity(raw.len());
+    for RawKey { id, key } in raw {
+        let wrong = || SecretsError::Key { path: path.to_owned(), kind, id: *id };
+        // A hash has the same form as a key: 32 bytes in hexadecimal.
+        let key = *blake3::Hash::from_hex(key).map_err(|_| wrong())?.as_bytes();
+        let id = checked_id(*id).ok_or_else(wrong)?;
+        if keys.iter().any(|(known, _)| *known == id) {
+            return Err(wrong());
+        }
+        keys.push((id, key));
+    }
+    Ok(keys)
+}
+
+/// Makes a new secrets file.
+pub(super) fn init(path: &Path) -> Result<(), SecretsError> {
+    let text = new_file()?;
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = created.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => SecretsError::Exists { path: path.to_owned() },
+        _ => SecretsError::Write { path: path.to_owned(), source },
+    })?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(|source| SecretsError::Write { path: path.to_owned(), source })
+}
+
+fn new_file() -> Result<String, SecretsError> {
+    let mut text = String::from(
+        "# Keys of Estehqaq. Back this file up where only you can read it: without it neither tracking codes\n\
+         # nor ledger entries can be read. Add keys at the end of their kind; never change or remove one that\n\
+         # was used. A builder needs the mobile keys only.\n",
+    );
+    let kinds = [
+        ("mobile", "fingerprints of mobile numbers: builder and servers"),
+        ("tracking", "tracking codes: servers; the id is one digit and stands first in each code"),
+        ("ledger", "chain and person IDs of the ledger: servers"),
+    ];
+    for (kind, purpose) in kinds {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(SecretsError::Random)?;
+        let hex = blake3::Hash::from_bytes(key).to_hex();
+        let _ = write!(text, "\n# {purpose}\n[[{kind}]]\nid = 1\nkey = \"{hex}\"\n");
+    }
+    Ok(text)
+}

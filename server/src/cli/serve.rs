@@ -1,0 +1,185 @@
+//! `serve`: settings from flags, the environment and a TOML file, in that order of rank, and the start of the
+//! service. The same struct names a setting in all three places.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::ledger::{Ledger, Options, RealDisk};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
+
+use super::options::CommandError;
+use super::secrets::Secrets;
+use crate::{DRAIN_TIMEOUT_S_MAX, Parts, ServeSettings};
+
+/// The ledger that an empty folder becomes.
+pub(super) const DEFAULT_LEDGER: u16 = 1;
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// TOML file with any of the settings below, named as the flags with _ for -
+    #[arg(long, value_name = "FILE", env = "ESTEHQAQ_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: RawSettings,
+}
+
+/// Settings as they are given; what is not given falls to the next source, then to the default.
+#[derive(Args, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawSettings {
+    /// Folder of the generations
+    #[arg(long, value_name = "DIR", env = "ESTEHQAQ_SNAPSHOTS")]
+    snapshots: Option<PathBuf>,
+    /// Ledger folder; an empty one becomes ledger 1
+    #[arg(long, value_name = "DIR", env = "ESTEHQAQ_LEDGER")]
+    ledger: Option<PathBuf>,
+    /// Providers file; read again when it changes
+    #[arg(long, value_name = "FILE", env = "ESTEHQAQ_PROVIDERS")]
+    providers: Option<PathBuf>,
+    /// Secrets file, mode 0600
+    #[arg(long, value_name = "FILE", env = "ESTEHQAQ_SECRETS")]
+    secrets: Option<PathBuf>,
+    /// Address and port, such as 127.0.0.1:8080
+    #[arg(long, value_name = "ADDR:PORT", env = "ESTEHQAQ_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Worker threads, 1 to 512 [default: one for each core]
+    #[arg(long, value_name = "N", env = "ESTEHQAQ_WORKERS")]
+    workers: Option<usize>,
+    /// How long an idle connection is kept, in seconds [default: 75]
+    #[arg(long, value_name = "S", env = "ESTEHQAQ_KEEP_ALIVE_S")]
+    keep_alive_s: Option<u64>,
+    /// Connections that may wait to be accepted [default: 2048]
+    #[arg(long, value_name = "N", env = "ESTEHQAQ_BACKLOG")]
+    backlog: Option<u32>,
+    /// Open connections at most [default: 20000]
+    #[arg(long, value_name = "N", env = "ESTEHQAQ_CONNECTIONS_MAX")]
+    connections_max: Option<usize>,
+    /// How long a request's head may take to arrive, in milliseconds [default: 5000]
+    #[arg(long, value_name = "MS", env = "ESTEHQAQ_HEAD_TIMEOUT_MS")]
+    head_timeout_ms: Option<u64>,
+    /// How long a request's body may take to arrive, in milliseconds [default: 5000]
+    #[arg(long, value_name = "MS", env = "ESTEHQAQ_BODY_TIMEOUT_MS")]
+    body_timeout_ms: Option<u64>,
+    /// How long requests under way may take after SIGTERM, in seconds, at most 28 [default: 20]
+    #[arg(long, value_name = "S", env = "ESTEHQAQ_DRAIN_TIMEOUT_S")]
+    drain_timeout_s: Option<u64>,
+    /// Entries that may wait for the ledger; beyond it inquiries get 503 [default: 65536]
+    #[arg(long, value_name = "N", env = "ESTEHQAQ_LEDGER_QUEUE_LEN_MAX")]
+    ledger_queue_len_max: Option<usize>,
+    /// off, error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL", env = "ESTEHQAQ_LOG_LEVEL")]
+    log_level: Option<String>,
+}
+
+/// Where things lie that the service works with.
+pub(super) struct Places {
+    pub(super) snapshots: PathBuf,
+    pub(super) ledger: PathBuf,
+    pub(super) providers: PathBuf,
+    pub(super) secrets: PathBuf,
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), CommandError> {
+    let raw = merged(args)?;
+    crate::init_log(log_level(raw.log_level.as_deref())?);
+    let settings = checked(&raw)?;
+    let place = |given: Option<PathBuf>, name: &str| {
+        given.ok_or_else(|| {
+            CommandError::Usage(format!("--{name} is missing; give it as a flag, or as a setting"))
+        })
+    };
+    let places = Places {
+        snapshots: place(raw.snapshots, "snapshots")?,
+        ledger: place(raw.ledger, "ledger")?,
+        providers: place(raw.providers, "providers")?,
+        secrets: place(raw.secrets, "secrets")?,
+    };
+    let ready = |address| tracing::info!(%address, "ready");
+    Ok(crate::serve(&settings, open_parts(places, &settings)?, ready)?)
+}
+
+/// Opens what the service works with.
+pub(super) fn open_parts(places: Places, settings: &ServeSettings) -> Result<Parts, CommandError> {
+    let secrets = Secrets::load(&places.secrets)?;
+    secrets.current_mobile_key()?;
+    let keys = Arc::new(secrets.ledger_keys()?);
+    let disk = RealDisk::create(&places.ledger)?;
+    let options = Options { queue_len_max: settings.ledger_queue_len_max, ..Options::default() };
+    let ledger = Ledger::open_or_init(&disk, DEFAULT_LEDGER, keys, options)?;
+    Ok(Parts {
+        snapshots_dir: places.snapshots,
+        mobile_keys: secrets.mobile_keys().to_vec(),
+        ledger,
+        providers_file: places.providers,
+    })
+}
+
+/// Flags and environment laid over the file.
+fn merged(args: &ServeArgs) -> Result<RawSettings, CommandError> {
+    let mut table = match &args.config {
+        Some(path) => read_config(path)?,
+        None => toml::Table::new(),
+    };
+    table.extend(toml::Table::try_from(&args.settings)?);
+    Ok(table.try_into()?)
+}
+
+fn read_config(path: &Path) -> Result<toml::Table, CommandError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| CommandError::failed(format!("cannot read {}: {error}", path.display())))?;
+    // Read as settings first, so that an unknown one is told with its line.
+    let settings: RawSettings =
+        toml::from_str(&text).map_err(|error| CommandError::Usage(format!("{}: {error}", path.display())))?;
+    Ok(toml::Table::try_from(settings)?)
+}
+
+fn log_level(given: Option<&str>) -> Result<LevelFilter, CommandError> {
+    let level = given.unwrap_or("info");
+    level
+        .parse()
+        .map_err(|_| CommandError::Usage(format!("--log-level: `{level}` is none; give info, for example")))
+}
+
+fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
+    let default = ServeSettings::default();
+    let listen = raw.listen.ok_or_else(|| {
+        CommandError::Usage("--listen is missing; give it as a flag, or as a setting".to_owned())
+    })?;
+    let settings = ServeSettings {
+        listen,
+        workers: raw.workers.unwrap_or(default.workers),
+        keep_alive_s: raw.keep_alive_s.unwrap_or(default.keep_alive_s),
+        backlog: raw.backlog.unwrap_or(default.backlog),
+        connections_max: raw.connections_max.unwrap_or(default.connections_max),
+        head_timeout_ms: raw.head_timeout_ms.unwrap_or(default.head_timeout_ms),
+        body_timeout_ms: raw.body_timeout_ms.unwrap_or(default.body_timeout_ms),
+        drain_timeout_s: raw.drain_timeout_s.unwrap_or(default.drain_timeout_s),
+        ledger_queue_len_max: raw.ledger_queue_len_max.unwrap_or(default.ledger_queue_len_max),
+    };
+    check_bounds(&settings)?;
+    Ok(settings)
+}
+
+/// Values that would make the service useless, or break a promise, are wrong usage.
+fn check_bounds(settings: &ServeSettings) -> Result<(), CommandError> {
+    let bounds = [
+        ("workers", settings.workers as u64, 1, 512),
+        ("keep-alive-s", settings.keep_alive_s, 1, 3600),
+        ("backlog", settings.backlog.into(), 1, 65_535),
+        ("connections-max", settings.connections_max as u64, 1, 1_000_000),
+        ("head-timeout-ms", settings.head_timeout_ms, 1, 60_000),
+        ("body-timeout-ms", settings.body_timeout_ms, 1, 60_000),
+        ("drain-timeout-s", settings.drain_timeout_s, 0, DRAIN_TIMEOUT_S_MAX),
+        ("ledger-queue-len-max", settings.ledger_queue_len_max as u64, 1, 10_000_000),
+    ];
+    match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
+        None => Ok(()),
+        Some((name, value, low, high)) => {
+            Err(CommandError::Usage(format!("--{name} is {value}; give a number from {low} to {high}")))
+        }
+    }
+}
