@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -78,14 +78,26 @@ pub fn serve(
 ) -> Result<(), ServeError> {
     let (events, next_event) = channel();
     // Before anything else: a signal during the start counts.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(ServeError::Start)?;
-    let signal_events = events.clone();
+    forward_signals(events.clone()).map_err(ServeError::Start)?;
+    let running = start_with_events(settings, parts, |_| {}, Some(events))?;
+    let asked_to_stop = wait_for_stop(&running, &next_event, ready);
+    let stopped = running.stop();
+    tracing::info!("stopped");
+    stopped?;
+    if asked_to_stop { Ok(()) } else { Err(ServeError::Http("nobody had asked it to".to_owned())) }
+}
+
+fn forward_signals(events: Sender<Event>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let forward = move || {
-        let sent = |signal| signal_events.send(Event::Signal(signal)).is_ok();
+        let sent = |signal| events.send(Event::Signal(signal)).is_ok();
         signals.forever().take_while(|&signal| sent(signal)).for_each(drop);
     };
-    thread::Builder::new().name("signals".to_owned()).spawn(forward).map_err(ServeError::Start)?;
-    let running = start_with_events(settings, parts, |_| {}, Some(events))?;
+    thread::Builder::new().name("signals".to_owned()).spawn(forward).map(drop)
+}
+
+/// Waits for a signal to stop, and calls `ready` meanwhile. False when the HTTP server ended by itself.
+fn wait_for_stop(running: &Running, next_event: &Receiver<Event>, ready: impl FnOnce(SocketAddr)) -> bool {
     let mut ready = Some(ready);
     loop {
         if let Some(ready) = ready.take_if(|_| running.is_ready()) {
@@ -96,15 +108,12 @@ pub fn serve(
             Ok(Event::Signal(SIGHUP)) => running.look_now(),
             Ok(Event::Signal(signal)) => {
                 tracing::info!(signal, "draining");
-                break;
+                return true;
             }
-            Ok(Event::HttpEnded) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Event::HttpEnded) | Err(RecvTimeoutError::Disconnected) => return false,
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
-    let stopped = running.stop();
-    tracing::info!("stopped");
-    stopped
 }
 
 /// What ends the waiting of [`serve`].

@@ -1,0 +1,76 @@
+//! A ledger that is slow, full or broken: 503, never an answer without its entry.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::disk::Syncs;
+use crate::site::{Setup, Site, wait_until};
+
+fn body() -> Value {
+    json!({"person_id": "5742616694"})
+}
+
+#[test]
+fn an_answer_waits_for_the_sync_of_its_entry() {
+    let site = Site::usual();
+    site.disk.set(Syncs::Wait);
+    let answered = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let reply = site.client.ask(&site.keys.clinic, &body());
+            answered.store(true, Ordering::SeqCst);
+            reply.status
+        });
+        thread::sleep(Duration::from_millis(300));
+        assert!(!answered.load(Ordering::SeqCst), "an answer left before its entry was stored");
+        site.disk.set(Syncs::Work);
+        assert_eq!(asking.join().unwrap(), 201);
+    });
+}
+
+#[test]
+fn beyond_the_queue_there_is_503_at_once_and_the_service_stays_ready() {
+    let site = Setup { queue_len_max: 2, ..Setup::usual() }.start();
+    site.disk.set(Syncs::Wait);
+    thread::scope(|scope| {
+        let asking: Vec<_> =
+            (0..6).map(|_| scope.spawn(|| site.client.ask(&site.keys.clinic, &body()))).collect();
+        let refused = || asking.iter().filter(|asking| asking.is_finished()).count();
+        // Up to two are in the batch under way, two more in the queue.
+        wait_until("the queue is full", || refused() >= 2);
+        assert_eq!(site.client.get("/readyz", &[]).status, 200, "a full queue passes");
+        site.disk.set(Syncs::Work);
+        let replies: Vec<_> = asking.into_iter().map(|asking| asking.join().unwrap()).collect();
+        let answered = replies.iter().filter(|reply| reply.status == 201).count();
+        assert!((2..=4).contains(&answered), "{answered}");
+        for reply in replies.iter().filter(|reply| reply.status != 201) {
+            reply.problem(503, "unavailable");
+            assert_eq!(reply.header("retry-after"), "1");
+        }
+    });
+    assert_eq!(site.client.ask(&site.keys.clinic, &body()).status, 201);
+}
+
+#[test]
+fn after_a_failed_sync_the_service_is_not_ready_for_good() {
+    let mut site = Site::usual();
+    assert_eq!(site.client.ask(&site.keys.clinic, &body()).status, 201);
+    site.disk.set(Syncs::Fail);
+    let reply = site.client.ask(&site.keys.clinic, &body());
+    reply.problem(503, "unavailable");
+    assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
+    site.disk.set(Syncs::Work);
+    for _ in 0..3 {
+        site.client.ask(&site.keys.clinic, &body()).problem(503, "unavailable");
+        let personal = json!({"person_id": "5742616694", "mobile": "09121234567"});
+        site.client.ask_personally(&personal).problem(503, "unavailable");
+    }
+    let ready = site.client.get("/readyz", &[]);
+    assert_eq!((ready.status, &ready.json()["ledger_writable"]), (503, &json!(false)));
+    assert_eq!(site.client.get("/livez", &[]).status, 200);
+    let error = site.take().stop().unwrap_err().to_string();
+    assert!(error.contains("the ledger did not close cleanly"), "{error}");
+}

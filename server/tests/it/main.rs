@@ -1,0 +1,18 @@
+//! The server's integration tests: a whole service on a port of its own, asked over real HTTP, with the
+//! shared synthetic extract as its data.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod asking;
+mod client;
+mod disk;
+mod failing;
+mod health;
+mod looking_up;
+mod personal;
+mod program;
+mod protocol;
+mod reloading;
+mod site;
+mod stopping;
+mod who_may_ask;

@@ -1,0 +1,225 @@
+//! A service in its own temporary folder: the extract's snapshot, one key of each kind, a ledger.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use engine::{Day, MobileKey};
+use ledger::{Ledger, LedgerKeys, Options, RealDisk};
+use serde_json::Value;
+use server::{NewProvider, Ownership, Parts, ProviderKind, Running, Scope, ServeSettings, add_provider};
+use snapshots::BuildOptions;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::disk::{MoodyDisk, Switch, Syncs};
+
+/// The date of the extract: 1405/09/01.
+pub(crate) const AS_OF: &str = "2026-11-22";
+
+/// What a test may have otherwise than usual.
+pub(crate) struct Setup {
+    pub(crate) settings: ServeSettings,
+    pub(crate) snapshot: bool,
+    pub(crate) ledger_number: u16,
+    pub(crate) queue_len_max: usize,
+}
+
+pub(crate) struct Site {
+    running: Option<Running>,
+    pub(crate) client: Client,
+    pub(crate) keys: Keys,
+    pub(crate) disk: Switch,
+    folder: TempDir,
+}
+
+/// One key of each kind.
+pub(crate) struct Keys {
+    pub(crate) hospital: String,
+    pub(crate) clinic: String,
+    pub(crate) pharmacy: String,
+    pub(crate) claims: String,
+    pub(crate) desk: String,
+    pub(crate) ops: String,
+}
+
+impl Setup {
+    pub(crate) fn usual() -> Setup {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let settings = ServeSettings { listen, workers: 2, ..ServeSettings::default() };
+        Setup { settings, snapshot: true, ledger_number: 1, queue_len_max: 1000 }
+    }
+
+    /// Starts it; with a snapshot, returns once it is ready.
+    pub(crate) fn start(self) -> Site {
+        note_logs();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let keys = Keys::make(&path.join("providers.toml"));
+        if self.snapshot {
+            publish(&path.join("snapshots"), AS_OF);
+        }
+        let disk = Switch::new();
+        let parts = Parts {
+            snapshots_dir: path.join("snapshots"),
+            mobile_keys: vec![mobile_key()],
+            ledger: open_ledger(path, disk.clone(), &self),
+            providers_file: path.join("providers.toml"),
+        };
+        let running = server::start(&self.settings, parts, |_| {}).unwrap();
+        let client = Client::new(running.address());
+        let site = Site { running: Some(running), client, keys, disk, folder };
+        if self.snapshot {
+            wait_until("the service is ready", || site.running().is_ready());
+        }
+        site
+    }
+}
+
+impl Site {
+    pub(crate) fn usual() -> Site {
+        Setup::usual().start()
+    }
+
+    pub(crate) fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.running().address()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Takes the service out, to stop it on another thread.
+    pub(crate) fn take(&mut self) -> Running {
+        self.running.take().unwrap()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.disk.set(Syncs::Work);
+        self.running = None;
+        if !std::thread::panicking() {
+            let log = LOG.lock().unwrap().clone();
+            assert_no_ids(&String::from_utf8(log).unwrap());
+        }
+    }
+}
+
+impl Keys {
+    fn make(path: &Path) -> Keys {
+        let key = |id: &str, kind, scope| {
+            let (id, name) = (id.to_owned(), format!("the {id}"));
+            let new = NewProvider { id, name, kind, ownership: Ownership::Contracted, scopes: vec![scope] };
+            add_provider(path, &new).unwrap().reveal().to_owned()
+        };
+        Keys {
+            hospital: key("hospital.1", ProviderKind::Hospital, Scope::Inquire),
+            clinic: key("clinic-1", ProviderKind::Clinic, Scope::Inquire),
+            pharmacy: key("pharmacy-1", ProviderKind::Pharmacy, Scope::Inquire),
+            claims: key("claims-1", ProviderKind::Paraclinic, Scope::Claims),
+            desk: key("desk-1420", ProviderKind::Clinic, Scope::Desk),
+            ops: key("ops-1", ProviderKind::Hospital, Scope::Ops),
+        }
+    }
+}
+
+pub(crate) fn mobile_key() -> MobileKey {
+    MobileKey::new(1, [7; 32])
+}
+
+pub(crate) fn ledger_keys() -> Arc<LedgerKeys> {
+    Arc::new(LedgerKeys::new(0, &[1; 32], 1, &[2; 32]))
+}
+
+fn open_ledger(folder: &Path, switch: Switch, setup: &Setup) -> Ledger {
+    let real = RealDisk::create(folder.join("ledger")).unwrap();
+    let options = Options { queue_len_max: setup.queue_len_max, ..Options::default() };
+    Ledger::open_or_init(&MoodyDisk { real, switch }, setup.ledger_number, ledger_keys(), options).unwrap()
+}
+
+/// Builds the extract's snapshot as of a date and makes it current; its name.
+pub(crate) fn publish(snapshots: &Path, as_of: &str) -> String {
+    let options = BuildOptions {
+        extract: &data("extract.csv"),
+        snapshots,
+        mobile_key: &mobile_key(),
+        as_of: Day::parse(as_of).unwrap(),
+        max_rejected: 0.05,
+        progress: &|_| {},
+    };
+    snapshots::build(&options).unwrap().generation
+}
+
+pub(crate) fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/extract").join(name)
+}
+
+/// The requests of the extract with what is expected of them.
+pub(crate) fn inquiries() -> Vec<Value> {
+    let lines = std::fs::read_to_string(data("inquiries.ndjson")).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What the service logged in this process, at every level.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn note_logs() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        let ours = |metadata: &tracing::Metadata<'_>| !metadata.target().starts_with("actix");
+        let ours = tracing_subscriber::filter::filter_fn(ours);
+        let lines = lines.with_writer(|| LogWriter).finish();
+        let lines = tracing_subscriber::layer::SubscriberExt::with(lines, ours);
+        tracing::subscriber::set_global_default(lines).unwrap();
+    });
+}
+
+/// Asserts that a log holds no ID and no mobile number of the requests: no run of digits in it is one.
+#[track_caller]
+pub(crate) fn assert_no_ids(log: &str) {
+    static IDS: OnceLock<HashSet<String>> = OnceLock::new();
+    let ids = IDS.get_or_init(|| {
+        let texts = inquiries().into_iter().flat_map(|line| {
+            [&line["request"]["person_id"], &line["request"]["mobile"]]
+                .map(|text| text.as_str().unwrap().to_owned())
+        });
+        let plain = texts.map(|text| engine::clean_cell(&text).replace([' ', '-', '+'], ""));
+        plain.flat_map(|text| [text.trim_start_matches('0').to_owned(), text]).collect()
+    });
+    for line in log.lines() {
+        let plain = engine::clean_cell(line);
+        let mut runs = plain.split(|c: char| !c.is_ascii_digit()).filter(|run| run.len() >= 7);
+        assert!(!runs.any(|run| ids.contains(run)), "the log holds an ID or a mobile number: {line}");
+    }
+}
