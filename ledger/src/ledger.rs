@@ -35,7 +35,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { queue_len_max: 16_384, growth_step_bytes: 1 << 20, growth_ahead_bytes: 16 << 20 }
+        Options { queue_len_max: 16_384, growth_step_bytes: 1 << 20, growth_ahead_bytes: 4 << 20 }
     }
 }
 
