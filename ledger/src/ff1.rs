@@ -53,8 +53,8 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>> Ff1<C> {
         let (mut a, mut b) = (left, right);
         for round in 0..ROUNDS {
             let modulus = self.moduli[usize::from(round % 2)];
-            let sum = (a + self.round(round, b) % modulus) % modulus;
-            (a, b) = (b, sum);
+            let sum = a + reduce(self.round(round, b), modulus);
+            (a, b) = (b, if sum < modulus { sum } else { sum - modulus });
         }
         (a, b)
     }
@@ -64,8 +64,8 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>> Ff1<C> {
         let (mut a, mut b) = (left, right);
         for round in (0..ROUNDS).rev() {
             let modulus = self.moduli[usize::from(round % 2)];
-            let difference = (b + modulus - self.round(round, a) % modulus) % modulus;
-            (a, b) = (difference, a);
+            let difference = b + modulus - reduce(self.round(round, a), modulus);
+            (a, b) = (if difference < modulus { difference } else { difference - modulus }, a);
         }
         (a, b)
     }
@@ -74,6 +74,14 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>> Ff1<C> {
     fn round(&self, round: u8, half: u128) -> u128 {
         let last = self.prefix ^ u128::from(round) << self.round_shift ^ half;
         encrypt_block(&self.cipher, last) >> (8 * (16 - self.output_len))
+    }
+}
+
+/// The remainder; up to 19 digits, a tracking code's case, without a 128-bit division.
+fn reduce(value: u128, modulus: u128) -> u128 {
+    match (u64::try_from(value), u64::try_from(modulus)) {
+        (Ok(value), Ok(modulus)) => u128::from(value % modulus),
+        _ => value % modulus,
     }
 }
 
