@@ -71,8 +71,9 @@ fn an_entry_is_found_only_once_it_is_durable() {
     let pending = ledger.append(entry(1)).unwrap();
     let code: TrackingCode = reader(&disk).tracking_code(pending.sequence());
     disk.wait_until_held();
-    assert_eq!(ledger.find(&code).unwrap(), None);
+    let found = ledger.find(&code);
     disk.release();
+    assert_eq!(found.unwrap(), None);
     assert_eq!(pending.wait().unwrap().tracking_code, code);
     assert_eq!(ledger.find(&code).unwrap().unwrap().entry, entry(1));
 }
