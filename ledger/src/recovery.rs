@@ -53,7 +53,8 @@ pub(crate) fn recover(disk: &dyn Disk, segment: &Segment, keys: &LedgerKeys) -> 
     Ok(Recovered { slots: walk.slots, tag: walk.tag, sequence })
 }
 
-/// Copies the bytes from slot `first` up to byte `end` into a file of their own, and zeroes them.
+/// Copies the bytes from slot `first` up to byte `end` into a file of their own, and syncs it. [`settle`] then
+/// zeroes them: a tail is no longer than a batch.
 fn move_aside(disk: &dyn Disk, segment: &Segment, first: u64, end: u64) -> io::Result<()> {
     let offset = slot_offset(first);
     let len = usize::try_from(end - offset).expect("a tail is no longer than a batch");
@@ -66,8 +67,6 @@ fn move_aside(disk: &dyn Disk, segment: &Segment, first: u64, end: u64) -> io::R
     write_all_at(side.as_ref(), &bytes, 0)?;
     side.sync_data()?;
     disk.sync_dir()?;
-    write_all_at(segment.file.as_ref(), &vec![0; len], offset)?;
-    segment.file.sync_data()?;
     let (from, to) = (&segment.path, disk.describe(&name));
     tracing::warn!(
         entry = first,

@@ -68,17 +68,20 @@ fn full_queue_refuses_and_recovers() {
     let mut model = Model::default();
     let mut waiting = vec![model.append(&ledger).unwrap()];
     disk.wait_until_held();
-    let refusal = loop {
-        match ledger.append(entry(99)) {
+    let mut refusal = None;
+    for n in 0..1000 {
+        match ledger.append(entry(n)) {
             Ok(pending) => waiting.push(pending),
-            Err(refusal) => break refusal,
+            Err(error) => refusal = Some(error),
         }
-    };
+    }
+    let stats = ledger.stats();
+    disk.release();
+    let refusal = refusal.expect("a queue has a bound");
     assert_eq!(refusal, AppendError::Full);
     assert_eq!(refusal.to_string(), "the ledger's queue is full: try again in a moment");
-    assert_eq!(ledger.stats().queue_len, options().queue_len_max as u64);
+    assert_eq!(stats.queue_len, options().queue_len_max as u64);
     assert!(ledger.is_writable(), "a full queue is no failure");
-    disk.release();
     for pending in waiting {
         pending.wait().unwrap();
     }
