@@ -2,7 +2,7 @@
 //! service date, care); the source of each rule is PRODUCT.md section 3.
 
 use crate::day::Day;
-use crate::entitlement::{Entitlement, EntitlementRecord, Relation};
+use crate::entitlement::{Entitlement, EntitlementRecord};
 use crate::mobile::Fingerprint;
 
 /// What is known of an ID in a snapshot.
@@ -296,9 +296,7 @@ impl LastDay {
 /// The last day on which an entitlement is in force, or none if it never is.
 fn last_day_in_force(entitlement: &Entitlement) -> Option<LastDay> {
     let mut last = LastDay::from_end(entitlement.end);
-    if entitlement.relation == Relation::Son
-        && let Some(birthday) = entitlement.turns_19
-    {
+    if let Some(birthday) = entitlement.turns_19 {
         let under_19 = birthday.plus(-1);
         last = last.min(LastDay::On(under_19.max(entitlement.student_until)?));
     }
