@@ -11,15 +11,18 @@ use crate::texts::Code;
 /// Bytes of a body at most (PRODUCT.md section 4).
 const BODY_LEN_MAX: usize = 4096;
 
-/// Reads a JSON body whole. What a head already tells (type, length) is refused before anything is read.
+/// Reads a JSON body whole. It is read even if it is then refused for its type, or its sender for the key: an
+/// unread body would cost the client its connection. One announced as too large is not read.
 pub(crate) async fn read_json(
     request: &HttpRequest,
     payload: Payload,
     timeout: Duration,
 ) -> Result<Bytes, Code> {
-    if !is_plain_json(request) {
-        return Err(Code::UnsupportedMediaType);
-    }
+    let body = read(request, payload, timeout).await;
+    if is_plain_json(request) { body } else { Err(Code::UnsupportedMediaType) }
+}
+
+async fn read(request: &HttpRequest, payload: Payload, timeout: Duration) -> Result<Bytes, Code> {
     if announced_len(request).is_some_and(|len| len > BODY_LEN_MAX as u64) {
         return Err(Code::BodyTooLarge);
     }

@@ -33,9 +33,9 @@ async fn ask_general(
     payload: Payload,
     state: &State,
 ) -> Result<HttpResponse, Problem> {
+    let body = body::read_json(request, payload, state.body_timeout).await;
     let caller = auth::inquirer(request, state)?;
-    let body = body::read_json(request, payload, state.body_timeout).await?;
-    let inquiry = read_general(&body)?;
+    let inquiry = read_general(&body?)?;
     let now = state.clock.now().ok_or_else(|| state.down())?;
     let service_day = allowed_day(&inquiry, &caller, now.day()).map_err(of_rule)?;
     let asked = Asked {

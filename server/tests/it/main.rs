@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod asking;
+mod cli;
 mod client;
 mod disk;
 mod failing;

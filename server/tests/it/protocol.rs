@@ -156,3 +156,28 @@ fn pipelined_requests_are_answered_in_order() {
         raw(site.address(), format!("{}{}{}", one(""), one(""), one("Connection: close\r\n")).as_bytes());
     assert_eq!(answers.matches("HTTP/1.1 201 Created").count(), 3, "{answers}");
 }
+
+#[test]
+fn a_refusal_leaves_the_connection_usable() {
+    let site = Site::usual();
+    let one = |key: &str, content_type: &str, body: &str, close: &str| {
+        format!(
+            "POST /v1/inquiries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: {content_type}\r\n\
+             {close}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let good = json!({"person_id": "5742616694"}).to_string();
+    for (status, refused) in [
+        (401, one("no.key", "application/json", &good, "")),
+        (403, one(&site.keys.ops, "application/json", &good, "")),
+        (415, one(&site.keys.clinic, "text/plain", &good, "")),
+        (400, one(&site.keys.clinic, "application/json", "{", "")),
+        (422, one(&site.keys.clinic, "application/json", "{}", "")),
+    ] {
+        let next = one(&site.keys.clinic, "application/json", &good, "Connection: close\r\n");
+        let answers = raw(site.address(), format!("{refused}{next}").as_bytes());
+        assert_eq!(raw_status(&answers), status);
+        assert!(answers.contains("HTTP/1.1 201 Created"), "{answers}");
+    }
+}

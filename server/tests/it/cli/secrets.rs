@@ -1,0 +1,167 @@
+//! `secrets init`, and what is made of a secrets file that is not as it should be.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use super::Folder;
+
+fn mode(folder: &Folder, name: &str) -> u32 {
+    fs::metadata(folder.path(name)).unwrap().permissions().mode() & 0o7777
+}
+
+/// The sections of a fresh file, by kind.
+fn section<'a>(text: &'a str, kind: &str) -> &'a str {
+    let start = text.find(&format!("[[{kind}]]")).unwrap();
+    let end = text[start..].find("\n\n").map_or(text.len(), |end| start + end);
+    &text[start..end]
+}
+
+fn key<'a>(text: &'a str, kind: &str) -> &'a str {
+    let section = section(text, kind);
+    section.split('"').nth(1).unwrap()
+}
+
+/// Runs a command that reads the file and nothing before it.
+#[track_caller]
+fn check_refused(folder: &Folder, texts: &[&str]) -> String {
+    let ran = folder.run("ledger verify --ledger none --secrets secrets.toml");
+    let message = ran.refused(1, &[&["the secrets file secrets.toml"], texts].concat()).to_owned();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message
+}
+
+#[test]
+fn init_makes_three_keys_for_the_owner_alone() {
+    let folder = Folder::with_secrets();
+    assert_eq!(mode(&folder, "secrets.toml"), 0o600);
+    let text = folder.read("secrets.toml");
+    let keys = ["mobile", "tracking", "ledger"].map(|kind| key(&text, kind));
+    for key in keys {
+        assert!(key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
+    }
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+    assert_ne!(key(&Folder::with_secrets().read("secrets.toml"), "mobile"), keys[0]);
+    folder.run("ledger init --ledger ledger --secrets secrets.toml").ok();
+}
+
+#[test]
+fn init_never_overwrites() {
+    let folder = Folder::with_secrets();
+    let before = folder.read("secrets.toml");
+    let again = folder.run("secrets init --secrets secrets.toml");
+    again.refused(1, &["secrets.toml is there already", "choose another name"]);
+    assert_eq!(folder.read("secrets.toml"), before);
+    folder.run("secrets init --secrets none/secrets.toml").refused(1, &["cannot write", "none/secrets.toml"]);
+}
+
+#[test]
+fn a_file_that_others_can_read_is_refused_with_the_cure() {
+    let folder = Folder::with_secrets();
+    for mode in [0o640, 0o604, 0o660, 0o601] {
+        fs::set_permissions(folder.path("secrets.toml"), Permissions::from_mode(mode)).unwrap();
+        let mode = format!("(mode {mode:04o})");
+        check_refused(&folder, &["can be read by others", &mode, "run `chmod 600` on it"]);
+    }
+    for mode in [0o600, 0o400] {
+        fs::set_permissions(folder.path("secrets.toml"), Permissions::from_mode(mode)).unwrap();
+        let missing = folder.run("ledger verify --ledger none --secrets secrets.toml");
+        missing.refused(1, &["LEDGER is not there"]);
+    }
+}
+
+#[test]
+fn a_missing_file_is_told_with_how_to_make_one() {
+    let folder = Folder::new();
+    check_refused(&folder, &["cannot read", "No such file", "make one with `estehqaq secrets init`"]);
+}
+
+#[test]
+fn a_broken_file_is_told_by_its_line_and_never_quoted() {
+    let folder = Folder::with_secrets();
+    let good = folder.read("secrets.toml");
+    let secret = key(&good, "tracking").to_owned();
+    let at = good.lines().position(|line| line.contains(&secret)).unwrap() + 1;
+    let breaks: [(&str, String, usize); 6] = [
+        ("no closing quote", good.replace(&format!("{secret}\""), &secret), at),
+        ("no quotes", good.replace(&format!("\"{secret}\""), &secret), at),
+        ("no `=`", good.replace(&format!("key = \"{secret}"), &format!("key \"{secret}")), at),
+        (
+            "a member too many",
+            good.replace(&format!("\"{secret}\""), &format!("\"{secret}\"\nx = 1")),
+            at + 1,
+        ),
+        ("the key twice", good.replace(&secret, &format!("{secret}\"\nkey = \"{secret}")), at + 1),
+        ("an id that is a text", good.replacen("id = 1\nkey = \"", "id = \"one\"\nkey = \"", 1), 7),
+    ];
+    for (what, text, line) in breaks {
+        assert_ne!(text, good, "{what}");
+        folder.write("secrets.toml", &text);
+        let message = check_refused(&folder, &[&format!("not as it should be at line {line};")]);
+        assert!(!holds_a_part(&message, &secret), "{what}: {message}");
+        assert!(!holds_a_part(&message, key(&good, "mobile")), "{what}: {message}");
+    }
+    folder.write("secrets.toml", &good.replace("[[ledger]]", "[[ledgr]]"));
+    check_refused(&folder, &["not as it should be at line"]);
+}
+
+/// Whether the text has six digits in a row of the key's.
+fn holds_a_part(text: &str, key: &str) -> bool {
+    (0..=key.len() - 6).any(|start| text.contains(&key[start..start + 6]))
+}
+
+#[test]
+fn keys_that_cannot_be_keys_are_told_by_kind_and_id() {
+    let folder = Folder::with_secrets();
+    let good = folder.read("secrets.toml");
+    for (kind, wrong) in [("mobile", "z"), ("tracking", ""), ("ledger", "00")] {
+        let secret = key(&good, kind);
+        folder.write("secrets.toml", &good.replace(secret, &format!("{}{wrong}", &secret[1..])));
+        let text = format!("{kind} key 1 is not 64 hexadecimal digits");
+        let message = check_refused(&folder, &[&text]);
+        assert!(!holds_a_part(&message, secret), "{message}");
+    }
+}
+
+#[test]
+fn an_id_stands_once_and_a_tracking_id_is_a_digit() {
+    let folder = Folder::with_secrets();
+    let good = folder.read("secrets.toml");
+    for kind in ["mobile", "tracking", "ledger"] {
+        let again = section(&good, kind).replace(&key(&good, kind)[..32], &"0".repeat(32));
+        folder.write("secrets.toml", &format!("{good}\n{again}\n"));
+        let text = format!("{kind} key 1 stands there twice");
+        let message = check_refused(&folder, &[&text, "give a new key an id of its own"]);
+        assert!(!holds_a_part(&message, &key(&good, kind)[32..]), "{message}");
+    }
+    let ten = section(&good, "tracking").replace("id = 1", "id = 10");
+    folder.write("secrets.toml", &format!("{good}\n{ten}\n"));
+    check_refused(&folder, &["tracking key 10 has an id that is no single digit", "0 to 9"]);
+}
+
+#[test]
+fn a_builder_needs_the_mobile_keys_only_and_a_server_all() {
+    let folder = Folder::with_secrets();
+    let good = folder.read("secrets.toml");
+    let only = |kinds: &[&str]| {
+        let sections: Vec<_> = kinds.iter().map(|kind| section(&good, kind)).collect();
+        folder.write("secrets.toml", &sections.join("\n\n"));
+    };
+    only(&["mobile"]);
+    folder.build(&["--max-rejected", "0.05"]).ok();
+    folder.run("snapshot verify --snapshots snapshots --secrets secrets.toml").ok();
+    only(&["tracking", "ledger"]);
+    folder.build(&["--max-rejected", "0.05"]).refused(1, &["holds no mobile key", "name another file"]);
+    folder.run("ledger init --ledger other --secrets secrets.toml").ok();
+    folder.write("providers.toml", "");
+    let all = ["mobile", "tracking", "ledger"];
+    for missing in all {
+        let others: Vec<_> = all.into_iter().filter(|&kind| kind != missing).collect();
+        only(&others);
+        let serve = folder.run(
+            "serve --snapshots snapshots --ledger ledger --providers providers.toml --secrets secrets.toml \
+             --listen 127.0.0.1:0",
+        );
+        serve.refused(1, &[&format!("holds no {missing} key, which this command needs")]);
+        assert!(!folder.path("ledger").exists(), "nothing is made before the keys are there");
+    }
+}
