@@ -2,10 +2,10 @@
 //! there already. Prints what to try once the service is ready.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -23,15 +23,16 @@ use crate::{NewProvider, Ownership, ProviderKind, Scope, ServeSettings, add_prov
 
 const SEED: u64 = 1405;
 const TARGETS: u64 = 10_000;
+const PEOPLE: u64 = 1_000_000;
 
 #[derive(Args)]
 pub(crate) struct DemoArgs {
     /// Where the data lies; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "demo-data")]
     dir: PathBuf,
-    /// How many people, when the data is made
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    people: u64,
+    /// How many people; with data that is there, the number it was made with [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = options::people())]
+    people: Option<u64>,
     /// Where to listen
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -55,9 +56,14 @@ impl Layout {
         self.path("targets.ndjson")
     }
 
-    /// Written last: with it, all the rest is there.
+    /// Written last: with it, all the rest is there. Holds the number of people.
     fn complete(&self) -> PathBuf {
         self.path("complete")
+    }
+
+    /// How many people the data has; none when it is not all there.
+    fn people_made(&self) -> Option<u64> {
+        fs::read_to_string(self.complete()).ok()?.trim().parse().ok()
     }
 
     fn places(&self) -> Places {
@@ -73,14 +79,22 @@ impl Layout {
 pub(super) fn run(args: &DemoArgs) -> Result<(), CommandError> {
     crate::init_log(LevelFilter::WARN);
     let layout = Layout { dir: args.dir.clone() };
-    if !layout.complete().exists() {
-        make(&layout, args.people)?;
+    match (layout.people_made(), args.people) {
+        (None, people) => make(&layout, people.unwrap_or(PEOPLE))?,
+        (Some(made), Some(asked)) if made != asked => {
+            return Err(CommandError::Usage(format!(
+                "--people is {asked}, but {} holds a demo of {made} people; leave --people out to use it, or \
+                 choose another --dir",
+                layout.dir.display()
+            )));
+        }
+        (Some(_), _) => {}
     }
     let settings = ServeSettings { listen: args.listen, ..ServeSettings::default() };
     let parts = open_parts(layout.places(), &settings)?;
-    let guide = guide(&layout, args.listen)?;
-    Ok(crate::serve(&settings, parts, move |_| {
-        let _ = output::line(&guide);
+    let guide = Guide::load(&layout)?;
+    Ok(crate::serve(&settings, parts, move |address| {
+        let _ = output::line(&guide.text(address)); // The service goes on without a reader.
     })?)
 }
 
@@ -88,7 +102,9 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), CommandError> {
 fn make(layout: &Layout, people: u64) -> Result<(), CommandError> {
     let as_of = options::day_or_today(None)?;
     let dir = &layout.dir;
-    let failed = |error| CommandError::failed(format!("cannot make {}: {error}", dir.display()));
+    let failed = |error| {
+        CommandError::failed(format!("cannot make {}: {error}; choose another with --dir", dir.display()))
+    };
     clear_unfinished(dir)?;
     fs::create_dir_all(dir).map_err(failed)?;
     let places = layout.places();
@@ -111,33 +127,55 @@ fn make(layout: &Layout, people: u64) -> Result<(), CommandError> {
     });
     bars.finish();
     built?;
-    fs::write(layout.complete(), "").map_err(failed)
+    Guide::load(layout)?; // Too few people to show everything: told now, and not taken for a demo later.
+    fs::write(layout.complete(), format!("{people}\n")).map_err(failed)
 }
 
 /// Removes an unfinished demo, and nothing else.
 fn clear_unfinished(dir: &Path) -> Result<(), CommandError> {
-    if !dir.exists() {
-        return Ok(());
-    }
-    let foreign = fs::read_dir(dir)?.filter_map(Result::ok).map(|entry| entry.file_name()).find(|name| {
-        let ours = [
-            "secrets.toml",
-            "demo-key.txt",
-            "providers.toml",
-            "extract.csv",
-            "targets.ndjson",
-            "snapshots",
-            "ledger",
-        ];
-        !ours.iter().any(|ours| name == ours)
-    });
-    match foreign {
-        Some(_) => Err(CommandError::failed(format!(
-            "{} is there and is no demo's folder; choose another with --dir",
+    const OURS: [&str; 8] = [
+        "complete",
+        "demo-key.txt",
+        "extract.csv",
+        "ledger",
+        "providers.toml",
+        "secrets.toml",
+        "snapshots",
+        "targets.ndjson",
+    ];
+    let failed = |error| {
+        CommandError::failed(format!(
+            "cannot clear {}: {error}; remove it, or choose another --dir",
             dir.display()
-        ))),
-        None => Ok(fs::remove_dir_all(dir)?),
+        ))
+    };
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        if !OURS.iter().any(|ours| name == *ours) {
+            return Err(CommandError::failed(format!(
+                "{} is there and is no demo's folder; choose another with --dir",
+                dir.display()
+            )));
+        }
     }
+    remove(dir).map_err(failed)
+}
+
+/// Removes the folder; the generations in it, being read-only, would resist anybody but the superuser.
+fn remove(dir: &Path) -> io::Result<()> {
+    if let Ok(entries) = fs::read_dir(dir.join("snapshots")) {
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                fs::set_permissions(entry.path(), Permissions::from_mode(0o700))?;
+            }
+        }
+    }
+    fs::remove_dir_all(dir)
 }
 
 /// The demo's provider is a hospital, so that it may ask about inpatient care too.
@@ -150,8 +188,11 @@ fn write_key(layout: &Layout) -> Result<(), CommandError> {
         scopes: vec![Scope::Inquire],
     };
     let key = add_provider(&layout.places().providers, &provider)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(layout.key())?;
-    Ok(writeln!(file, "{}", key.reveal())?)
+    let path = layout.key();
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    opened.and_then(|mut file| writeln!(file, "{}", key.reveal())).map_err(|error| {
+        CommandError::failed(format!("cannot write {}: {error}; check the free space", path.display()))
+    })
 }
 
 /// A line of the targets file, as far as it is needed here.
@@ -161,54 +202,90 @@ struct Target {
     request: Request,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Request {
     person_id: String,
     id_kind: String,
-    mobile: Option<String>,
+    mobile: String,
 }
 
 /// What to try, with people whose answers are known by construction and stay so on later days.
-fn guide(layout: &Layout, listen: SocketAddr) -> Result<String, CommandError> {
-    let key = fs::read_to_string(layout.key())?;
-    let key = key.trim();
-    let targets = fs::read_to_string(layout.targets())?;
-    let targets: Vec<Target> = targets.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    let find = |kind: &str| {
-        let found = targets.iter().find(|target| target.kind == kind);
-        found.ok_or_else(|| {
-            CommandError::failed(format!("the demo has no {kind} person; make it anew with more --people"))
+struct Guide {
+    dir: PathBuf,
+    key: String,
+    covered: Request,
+    existing_rules: Request,
+    inpatient: Request,
+    mismatch: Request,
+}
+
+impl Guide {
+    fn load(layout: &Layout) -> Result<Guide, CommandError> {
+        let targets = read(&layout.targets())?;
+        let targets: Vec<Target> = targets.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let find = |kind: &str| {
+            let found = targets.iter().find(|target| target.kind == kind);
+            found.map(|target| target.request.clone()).ok_or_else(|| {
+                CommandError::failed(format!(
+                    "the demo has no {kind} person; make it anew with more --people"
+                ))
+            })
+        };
+        Ok(Guide {
+            dir: layout.dir.clone(),
+            key: read(&layout.key())?.trim().to_owned(),
+            covered: find("covered_open")?,
+            existing_rules: find("student_certificate_missing")?,
+            inpatient: find("inpatient")?,
+            mismatch: find("mobile_mismatch")?,
         })
-    };
-    let general = |target: &Target, care: &str| {
-        let Request { person_id, id_kind, .. } = &target.request;
-        let body = format!(r#"{{"person_id":"{person_id}","id_kind":"{id_kind}"{care}}}"#);
-        format!(
-            "curl -sS -w '\\n' http://{listen}/v1/inquiries -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'"
-        )
-    };
-    let personal = |target: &Target| {
-        let Request { person_id, id_kind, mobile } = &target.request;
-        let mobile = mobile.as_deref().unwrap_or_default();
-        let body = format!(r#"{{"person_id":"{person_id}","id_kind":"{id_kind}","mobile":"{mobile}"}}"#);
-        format!(
-            "curl -sS -w '\\n' http://{listen}/v1/personal-inquiries -H 'Content-Type: application/json' -d '{body}'"
-        )
-    };
-    let covered = find("covered_open")?;
-    let lines = [
-        ("covered", general(covered, "")),
-        ("not covered, served under the existing rules", general(find("student_certificate_missing")?, "")),
-        ("inpatient", general(find("inpatient")?, r#","care":"inpatient""#)),
-        ("personal", personal(covered)),
-        ("a mobile number that is not theirs", personal(find("mobile_mismatch")?)),
-    ];
-    let mut text = format!(
-        "Estehqaq serves on http://{listen} (Ctrl-C ends it). The data lies in {}.\nDemo key: {key}\n",
-        layout.dir.display()
-    );
-    for (what, line) in lines {
-        let _ = write!(text, "\n# {what}\n{line}\n");
     }
-    Ok(text)
+
+    fn text(&self, address: SocketAddr) -> String {
+        let Guide { key, .. } = self;
+        let lines = [
+            ("covered", self.general(address, &self.covered, "")),
+            ("not covered, served under the existing rules", self.general(address, &self.existing_rules, "")),
+            ("inpatient", self.general(address, &self.inpatient, r#","care":"inpatient""#)),
+            ("personal", personal(address, &self.covered)),
+            ("a mobile number that is not theirs", personal(address, &self.mismatch)),
+        ];
+        let mut text = format!(
+            "Estehqaq serves on http://{address} (Ctrl-C ends it). The data lies in {}.\nDemo key: {key}\n",
+            self.dir.display()
+        );
+        for (what, line) in lines {
+            let _ = write!(text, "\n# {what}\n{line}\n");
+        }
+        text
+    }
+
+    fn general(&self, address: SocketAddr, request: &Request, care: &str) -> String {
+        let Request { person_id, id_kind, .. } = request;
+        let authorization = format!(" -H 'Authorization: Bearer {}'", self.key);
+        let body = format!(r#"{{"person_id":"{person_id}","id_kind":"{id_kind}"{care}}}"#);
+        curl(address, "inquiries", &authorization, &body)
+    }
+}
+
+fn personal(address: SocketAddr, request: &Request) -> String {
+    let Request { person_id, id_kind, mobile } = request;
+    let body = format!(r#"{{"person_id":"{person_id}","id_kind":"{id_kind}","mobile":"{mobile}"}}"#);
+    curl(address, "personal-inquiries", "", &body)
+}
+
+/// A line to paste; the line break behind the answer keeps the prompt off it.
+fn curl(address: SocketAddr, path: &str, authorization: &str, body: &str) -> String {
+    format!(
+        "curl -sS -w '\\n' http://{address}/v1/{path}{authorization} -H 'Content-Type: application/json' -d '{body}'"
+    )
+}
+
+fn read(path: &Path) -> Result<String, CommandError> {
+    fs::read_to_string(path).map_err(|error| {
+        CommandError::failed(format!(
+            "cannot read {}: {error}; remove its folder to make it anew",
+            path.display()
+        ))
+    })
 }

@@ -19,7 +19,7 @@ pub(crate) enum ExtractCommand {
 #[derive(Args)]
 pub(crate) struct SynthArgs {
     /// How many people, 1 to 90 million
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = options::people())]
     people: u64,
     /// Another seed makes other people
     #[arg(long, value_name = "S")]

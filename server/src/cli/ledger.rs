@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use ::ledger::{Entry, Found, LedgerReader, Outcome, RealDisk, TrackingCode};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, value_parser};
 use engine::Notice;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use snapshots::GenerationName;
 use super::options::{CommandError, LedgerDir, SecretsFile};
 use super::output;
 use super::secrets::Secrets;
-use super::serve::DEFAULT_LEDGER;
+use super::serve::{DEFAULT_LEDGER, ledger_disk};
 
 #[derive(Subcommand)]
 pub(crate) enum LedgerCommand {
@@ -40,7 +40,7 @@ pub(crate) struct InitArgs {
     #[command(flatten)]
     places: Places,
     /// 1 to 9999; a number that no other ledger has or had. After a restore from backup, take a new one
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_LEDGER)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LEDGER, value_parser = value_parser!(u16).range(1..=9999))]
     number: u16,
 }
 
@@ -87,7 +87,7 @@ impl Places {
 
 fn init(args: &InitArgs) -> Result<(), CommandError> {
     let keys = Secrets::load(&args.places.secrets.path)?.ledger_keys()?;
-    let disk = RealDisk::create(&args.places.ledger.dir)?;
+    let disk = ledger_disk(&args.places.ledger.dir)?;
     ::ledger::Ledger::init(&disk, args.number, &keys)?;
     output::line(&format!("{} is ledger {}", args.places.ledger.dir.display(), args.number))
 }
@@ -96,7 +96,14 @@ fn find(args: &FindArgs) -> Result<(), CommandError> {
     let code = TrackingCode::parse(&args.code)?;
     let reader = args.places.reader()?;
     match reader.find(&code)? {
-        Some(found) => output::json(&Row::new(&reader, &found)),
+        Some(found) => {
+            let mut row = Row::new(&reader, &found);
+            // As on the receipt: the row's own code is under the current key, this one may be under an old one.
+            if !row.tracking_code.is_empty() {
+                row.tracking_code = code.to_string();
+            }
+            output::json(&row)
+        }
         None => Err(CommandError::failed("no entry has this tracking code; compare it with the receipt")),
     }
 }
@@ -118,7 +125,9 @@ fn verify(places: &Places) -> Result<(), CommandError> {
         ))?;
     }
     match verified.fault {
-        None => Ok(()),
+        None if report.openings == 0 => Ok(()),
+        None if report.closed => output::line("closed clean"),
+        None => output::line("not closed: a server is at work on it, or ended unclean"),
         Some(fault) => Err(fault.into()),
     }
 }
@@ -138,7 +147,7 @@ fn export(args: &ExportArgs) -> Result<(), CommandError> {
         match written {
             // Whoever reads has enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written?,
+            written => output::tolerate_closed_pipe(written)?,
         }
     }
     output::tolerate_closed_pipe(out.flush())

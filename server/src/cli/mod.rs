@@ -17,16 +17,27 @@ mod snapshot;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Error, Parser, Subcommand};
 
 use options::CommandError;
 
+/// A test runs these lines.
+const FROM_NOTHING: &str = "\
+From nothing to a service:
+  estehqaq secrets init --secrets secrets.toml
+  estehqaq extract synth --people 100000 --seed 1 --out extract.csv
+  estehqaq snapshot build --extract extract.csv --snapshots snapshots --secrets secrets.toml
+  estehqaq provider add --providers providers.toml --id shafa --name Shafa \\
+      --type hospital --ownership contracted
+  estehqaq serve --snapshots snapshots --ledger ledger --providers providers.toml \\
+      --secrets secrets.toml --listen 127.0.0.1:8080
+
+What `snapshot build` publishes later, a running `serve` takes up by itself within a second.";
+
 /// Is this person covered for treatment today? The eligibility service and its tools.
-///
-/// A night: `estehqaq snapshot build` turns the extract into a generation and publishes it; a running
-/// `estehqaq serve` takes it up by itself within a second.
 #[derive(Parser)]
-#[command(name = "estehqaq", version, max_term_width = 100)]
+#[command(name = "estehqaq", version, after_help = FROM_NOTHING)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -59,8 +70,7 @@ enum Command {
 
 /// Runs the program on these arguments, the first being its own name.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let parsed = environment::check(&Cli::command()).and_then(|()| Cli::try_parse_from(args));
-    let cli = match parsed {
+    let cli = match parse(args.collect()) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout and are no failure; clap tells which is which.
@@ -75,6 +85,38 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             error.exit_code()
         }
     }
+}
+
+fn parse(args: Vec<OsString>) -> Result<Cli, Error> {
+    let parsed = Cli::try_parse_from(&args);
+    match parsed {
+        // Whoever asks for help gets it, whatever the environment holds.
+        Err(error) if !error.use_stderr() => Err(error),
+        // A misspelt variable is told before what is missing without it.
+        parsed => environment::check(&Cli::command()).and(parsed).map_err(|error| match args.get(1) {
+            Some(command) if command == "ask" => without_digits(error),
+            _ => error,
+        }),
+    }
+}
+
+/// Clap's errors quote what was typed: with `ask`, an ID that stands in the wrong place.
+fn without_digits(mut error: Error) -> Error {
+    let masked: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => {
+                Some((kind, ContextValue::String(text.replace(char::is_numeric, "*"))))
+            }
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in masked {
+        error.insert(kind, value);
+    }
+    // Tips on how to escape the argument quote it too.
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(Vec::new()));
+    error
 }
 
 fn dispatch(command: Command) -> Result<(), CommandError> {

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use engine::Day;
+use snapshots::synth::PEOPLE_MAX;
 
 /// The snapshots folder.
 #[derive(Args)]
@@ -30,6 +32,11 @@ pub(super) struct LedgerDir {
     /// Ledger folder
     #[arg(long = "ledger", value_name = "DIR", env = "ESTEHQAQ_LEDGER")]
     pub(super) dir: PathBuf,
+}
+
+/// Reads a number of people to make.
+pub(super) fn people() -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(1..=PEOPLE_MAX)
 }
 
 /// Reads a date argument, Jalali or Gregorian.

@@ -24,7 +24,9 @@ pub(super) fn error(error: &CommandError) {
 
 pub(super) fn tolerate_closed_pipe(written: io::Result<()>) -> Result<(), CommandError> {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::failed(format!(
+            "cannot write the result to stdout: {error}; see where it goes"
+        ))),
         _ => Ok(()),
     }
 }

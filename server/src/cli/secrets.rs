@@ -2,7 +2,7 @@
 //! last key of a kind is the current one; the others keep what was made with them readable.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -36,13 +36,13 @@ pub(super) enum SecretsError {
     Mode { path: PathBuf, mode: u32 },
     #[error("the secrets file {} is not as it should be at line {line}; compare it with a new one", path.display())]
     Syntax { path: PathBuf, line: usize },
+    #[error("the secrets file {}: {kind} key {id} {fault}", path.display())]
+    Key { path: PathBuf, kind: &'static str, id: u32, fault: KeyFault },
     #[error(
-        "the secrets file {}: {kind} key {id} is not 64 hexadecimal digits, its id stands twice, or is no \
-         single digit where it must be one",
+        "the secrets file {} holds no {kind} key, which this command needs; add it from the file it was made in, \
+         or name another file",
         path.display()
     )]
-    Key { path: PathBuf, kind: &'static str, id: u32 },
-    #[error("the secrets file {} holds no {kind} key, which this command needs", path.display())]
     Missing { path: PathBuf, kind: &'static str },
     #[error("the secrets file {} is there already; keys are never overwritten, choose another name", path.display())]
     Exists { path: PathBuf },
@@ -50,6 +50,17 @@ pub(super) enum SecretsError {
     Write { path: PathBuf, source: io::Error },
     #[error("the system gives no random bytes for keys: {0}")]
     Random(getrandom::Error),
+}
+
+/// What is wrong with a key.
+#[derive(Debug, Error)]
+pub(super) enum KeyFault {
+    #[error("is not 64 hexadecimal digits; copy it again from the file it was made in")]
+    Hex,
+    #[error("has an id that is no single digit; give it one of 0 to 9, since it stands first in each code")]
+    NoDigit,
+    #[error("stands there twice; keep the one that was used, and give a new key an id of its own")]
+    Repeated,
 }
 
 /// What a secrets file holds.
@@ -139,12 +150,12 @@ fn checked_keys<I: PartialEq>(
 ) -> Result<Vec<(I, [u8; 32])>, SecretsError> {
     let mut keys: Vec<(I, [u8; 32])> = Vec::with_capacity(raw.len());
     for RawKey { id, key } in raw {
-        let wrong = || SecretsError::Key { path: path.to_owned(), kind, id: *id };
+        let wrong = |fault| SecretsError::Key { path: path.to_owned(), kind, id: *id, fault };
         // A hash has the same form as a key: 32 bytes in hexadecimal.
-        let key = *blake3::Hash::from_hex(key).map_err(|_| wrong())?.as_bytes();
-        let id = checked_id(*id).ok_or_else(wrong)?;
+        let key = *blake3::Hash::from_hex(key).map_err(|_| wrong(KeyFault::Hex))?.as_bytes();
+        let id = checked_id(*id).ok_or_else(|| wrong(KeyFault::NoDigit))?;
         if keys.iter().any(|(known, _)| *known == id) {
-            return Err(wrong());
+            return Err(wrong(KeyFault::Repeated));
         }
         keys.push((id, key));
     }
@@ -160,7 +171,16 @@ pub(super) fn init(path: &Path) -> Result<(), SecretsError> {
         _ => SecretsError::Write { path: path.to_owned(), source },
     })?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(|source| SecretsError::Write { path: path.to_owned(), source })
+    written.and_then(|()| sync_folder_of(path)).map_err(|source| {
+        let _ = fs::remove_file(path); // Half a file would stand in the way of the next try.
+        SecretsError::Write { path: path.to_owned(), source }
+    })
+}
+
+/// Without it the file's name may be gone after a power failure, and with it the keys of a ledger.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn new_file() -> Result<String, SecretsError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ::ledger::{Ledger, Options, RealDisk};
 use clap::Args;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use super::options::CommandError;
@@ -28,7 +28,7 @@ pub(crate) struct ServeArgs {
 }
 
 /// Settings as they are given; what is not given falls to the next source, then to the default.
-#[derive(Args, Default, Serialize, Deserialize)]
+#[derive(Args, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RawSettings {
     /// Folder of the generations
@@ -87,19 +87,23 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let raw = merged(args)?;
     crate::init_log(log_level(raw.log_level.as_deref())?);
     let settings = checked(&raw)?;
-    let place = |given: Option<PathBuf>, name: &str| {
-        given.ok_or_else(|| {
-            CommandError::Usage(format!("--{name} is missing; give it as a flag, or as a setting"))
-        })
-    };
     let places = Places {
-        snapshots: place(raw.snapshots, "snapshots")?,
-        ledger: place(raw.ledger, "ledger")?,
-        providers: place(raw.providers, "providers")?,
-        secrets: place(raw.secrets, "secrets")?,
+        snapshots: required(raw.snapshots, "snapshots")?,
+        ledger: required(raw.ledger, "ledger")?,
+        providers: required(raw.providers, "providers")?,
+        secrets: required(raw.secrets, "secrets")?,
     };
     let ready = |address| tracing::info!(%address, "ready");
     Ok(crate::serve(&settings, open_parts(places, &settings)?, ready)?)
+}
+
+fn required<T>(given: Option<T>, name: &str) -> Result<T, CommandError> {
+    given.ok_or_else(|| {
+        let variable = name.to_uppercase();
+        CommandError::Usage(format!(
+            "--{name} is missing; give it as a flag, as ESTEHQAQ_{variable}, or as `{name}` in the --config file"
+        ))
+    })
 }
 
 /// Opens what the service works with.
@@ -107,7 +111,7 @@ pub(super) fn open_parts(places: Places, settings: &ServeSettings) -> Result<Par
     let secrets = Secrets::load(&places.secrets)?;
     secrets.current_mobile_key()?;
     let keys = Arc::new(secrets.ledger_keys()?);
-    let disk = RealDisk::create(&places.ledger)?;
+    let disk = ledger_disk(&places.ledger)?;
     let options = Options { queue_len_max: settings.ledger_queue_len_max, ..Options::default() };
     let ledger = Ledger::open_or_init(&disk, DEFAULT_LEDGER, keys, options)?;
     Ok(Parts {
@@ -118,23 +122,52 @@ pub(super) fn open_parts(places: Places, settings: &ServeSettings) -> Result<Par
     })
 }
 
-/// Flags and environment laid over the file.
-fn merged(args: &ServeArgs) -> Result<RawSettings, CommandError> {
-    let mut table = match &args.config {
-        Some(path) => read_config(path)?,
-        None => toml::Table::new(),
-    };
-    table.extend(toml::Table::try_from(&args.settings)?);
-    Ok(table.try_into()?)
+/// The ledger folder, made if it is not there.
+pub(super) fn ledger_disk(path: &Path) -> Result<RealDisk, CommandError> {
+    RealDisk::create(path).map_err(|error| {
+        CommandError::failed(format!(
+            "cannot make the ledger folder {}: {error}; check its path and permissions",
+            path.display()
+        ))
+    })
 }
 
-fn read_config(path: &Path) -> Result<toml::Table, CommandError> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| CommandError::failed(format!("cannot read {}: {error}", path.display())))?;
-    // Read as settings first, so that an unknown one is told with its line.
-    let settings: RawSettings =
-        toml::from_str(&text).map_err(|error| CommandError::Usage(format!("{}: {error}", path.display())))?;
-    Ok(toml::Table::try_from(settings)?)
+/// Flags and environment laid over the file.
+fn merged(args: &ServeArgs) -> Result<RawSettings, CommandError> {
+    let given = args.settings.clone();
+    Ok(match &args.config {
+        Some(path) => given.over(read_config(path)?),
+        None => given,
+    })
+}
+
+impl RawSettings {
+    /// What is not given here is taken from `lower`.
+    fn over(self, lower: RawSettings) -> RawSettings {
+        RawSettings {
+            snapshots: self.snapshots.or(lower.snapshots),
+            ledger: self.ledger.or(lower.ledger),
+            providers: self.providers.or(lower.providers),
+            secrets: self.secrets.or(lower.secrets),
+            listen: self.listen.or(lower.listen),
+            workers: self.workers.or(lower.workers),
+            keep_alive_s: self.keep_alive_s.or(lower.keep_alive_s),
+            backlog: self.backlog.or(lower.backlog),
+            connections_max: self.connections_max.or(lower.connections_max),
+            head_timeout_ms: self.head_timeout_ms.or(lower.head_timeout_ms),
+            body_timeout_ms: self.body_timeout_ms.or(lower.body_timeout_ms),
+            drain_timeout_s: self.drain_timeout_s.or(lower.drain_timeout_s),
+            ledger_queue_len_max: self.ledger_queue_len_max.or(lower.ledger_queue_len_max),
+            log_level: self.log_level.or(lower.log_level),
+        }
+    }
+}
+
+fn read_config(path: &Path) -> Result<RawSettings, CommandError> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        CommandError::failed(format!("cannot read {}: {error}; check --config", path.display()))
+    })?;
+    toml::from_str(&text).map_err(|error| CommandError::Usage(format!("{}: {error}", path.display())))
 }
 
 fn log_level(given: Option<&str>) -> Result<LevelFilter, CommandError> {
@@ -146,11 +179,8 @@ fn log_level(given: Option<&str>) -> Result<LevelFilter, CommandError> {
 
 fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
     let default = ServeSettings::default();
-    let listen = raw.listen.ok_or_else(|| {
-        CommandError::Usage("--listen is missing; give it as a flag, or as a setting".to_owned())
-    })?;
     let settings = ServeSettings {
-        listen,
+        listen: required(raw.listen, "listen")?,
         workers: raw.workers.unwrap_or(default.workers),
         keep_alive_s: raw.keep_alive_s.unwrap_or(default.keep_alive_s),
         backlog: raw.backlog.unwrap_or(default.backlog),
