@@ -13,7 +13,8 @@ mod settings;
 mod snapshot;
 mod usage;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -99,6 +100,18 @@ impl Folder {
             "provider add --providers providers.toml --id {id} --name {id} --type {kind} --ownership owned"
         );
         self.run(&line).ok().trim_end().to_owned()
+    }
+}
+
+/// Published generations are read-only folders, which only the superuser could remove as they are.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let mut folders = vec![self.root().to_owned()];
+        while let Some(folder) = folders.pop() {
+            let _ = fs::set_permissions(&folder, Permissions::from_mode(0o700));
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            folders.extend(entries.filter(|path| path.is_dir()));
+        }
     }
 }
 
