@@ -13,6 +13,7 @@ use crate::container::{
 };
 use crate::entitlement::EntitlementRecord;
 use crate::person::{ForeignId, NationalId, PersonId};
+use crate::snapshot::Counts;
 
 /// Bytes gathered before each write.
 const WRITE_BUFFER_LEN: usize = 1 << 20;
@@ -44,26 +45,15 @@ pub enum WriteError {
         /// Why.
         source: io::Error,
     },
-    /// More entitlements of one person, or of all people with several, than the format can count.
+    /// More entitlements of people with several than the format can count.
     #[error(
-        "one person has more than 65,535 different entitlements, or all who have several more than \
-         4,294,967,295 together; check the extract for rows that repeat one ID"
+        "people with several entitlements have more than 4,294,967,295 together; check the extract for rows \
+         that repeat one ID"
     )]
     TooMany,
     /// People did not come in ascending order: a defect of the caller.
     #[error("people were not given in ascending order; this is a defect of the program, report it")]
     OutOfOrder,
-}
-
-/// How much was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Compiled {
-    /// People with at least one entitlement.
-    pub people: u64,
-    /// People without a usable row.
-    pub incomplete: u64,
-    /// Entitlements of all people.
-    pub entitlements: u64,
 }
 
 /// Takes people in ascending order and writes them as they come; only the overflow area is kept in memory.
@@ -72,7 +62,7 @@ pub struct Compiler {
     records: SectionWriter,
     overflow: Vec<EntitlementRecord>,
     last: Option<PersonId>,
-    compiled: Compiled,
+    counts: Counts,
 }
 
 impl Compiler {
@@ -86,7 +76,7 @@ impl Compiler {
             records: SectionWriter::create(dir.join(RECORDS_FILE))?,
             overflow: Vec::new(),
             last: None,
-            compiled: Compiled::default(),
+            counts: Counts::default(),
         })
     }
 
@@ -104,30 +94,30 @@ impl Compiler {
             [only] => *only,
             several => {
                 let first = u32::try_from(self.overflow.len()).map_err(|_| WriteError::TooMany)?;
-                let len = u16::try_from(several.len()).map_err(|_| WriteError::TooMany)?;
+                let len = u32::try_from(several.len()).map_err(|_| WriteError::TooMany)?;
                 self.overflow.extend_from_slice(several);
                 EntitlementRecord::overflow(first, len)
             }
         };
-        self.compiled.incomplete += u64::from(entitlements.is_empty());
-        self.compiled.people += u64::from(!entitlements.is_empty());
-        self.compiled.entitlements += entitlements.len() as u64;
+        self.counts.incomplete += u64::from(entitlements.is_empty());
+        self.counts.people += u64::from(!entitlements.is_empty());
+        self.counts.entitlements += entitlements.len() as u64;
         self.records.write(slot.as_bytes())
     }
 
-    /// Writes what is left, then the headers, and syncs both files.
+    /// Writes what is left, then the headers, and syncs both files. Tells how much was written.
     ///
     /// # Errors
     /// [`WriteError::Io`]; the files are then of no use.
-    pub fn finish(mut self) -> Result<Compiled, WriteError> {
+    pub fn finish(mut self) -> Result<Counts, WriteError> {
         self.index.finish()?;
         let mut header = HeaderBuilder::new(FileKind::Records);
-        let slots = self.compiled.people + self.compiled.incomplete;
+        let slots = self.counts.people + self.counts.incomplete;
         self.records.end_section(&mut header, SectionKind::Slots, slots)?;
         self.records.write(self.overflow.as_bytes())?;
         self.records.end_section(&mut header, SectionKind::Overflow, self.overflow.len() as u64)?;
         self.records.finish(header)?;
-        Ok(self.compiled)
+        Ok(self.counts)
     }
 }
 

@@ -145,8 +145,16 @@ pub(crate) fn read_sections<const N: usize>(
         let end = end.ok_or("a section reaches beyond its end")?;
         *section = Section { range: expected_offset as usize..end as usize, count: entry.count.get() };
         expected_offset = end.next_multiple_of(SECTION_ALIGN);
+        let padding = bytes.get(end as usize..expected_offset as usize).ok_or("its padding is cut off")?;
+        if padding.iter().any(|&byte| byte != 0) {
+            return Err("its padding is not zero");
+        }
     }
-    Ok(sections)
+    if expected_offset == bytes.len() as u64 {
+        Ok(sections)
+    } else {
+        Err("something follows its last section")
+    }
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ pub(crate) enum Slot {
     /// One entitlement, in the slot itself.
     Entitlement,
     /// `len` entitlements from `first` on in the overflow area.
-    Overflow { first: u32, len: u16 },
+    Overflow { first: u32, len: u32 },
     /// A person without a usable row.
     Incomplete,
 }
@@ -268,10 +268,12 @@ impl EntitlementRecord {
     }
 
     /// The slot of a person whose entitlements stand in the overflow area.
-    pub(crate) fn overflow(first: u32, len: u16) -> EntitlementRecord {
+    pub(crate) fn overflow(first: u32, len: u32) -> EntitlementRecord {
+        let [a, b, c, d] = len.to_le_bytes();
         EntitlementRecord {
             fingerprint: U32::new(first),
-            start: U16::new(len),
+            start: U16::from_bytes([a, b]),
+            end: U16::from_bytes([c, d]),
             traits: U16::new(TAG_OVERFLOW << TAG_SHIFT),
             ..EntitlementRecord::zeroed()
         }
@@ -285,7 +287,10 @@ impl EntitlementRecord {
         }
         let slot = match traits >> TAG_SHIFT {
             TAG_ENTITLEMENT => return Some(Slot::Entitlement),
-            TAG_OVERFLOW => Slot::Overflow { first: self.fingerprint.get(), len: self.start.get() },
+            TAG_OVERFLOW => {
+                let len = u32::from(self.end.get()) << 16 | u32::from(self.start.get());
+                Slot::Overflow { first: self.fingerprint.get(), len }
+            }
             TAG_INCOMPLETE => Slot::Incomplete,
             _ => return None,
         };
@@ -330,14 +335,45 @@ pub fn nineteenth_birthday(birth: Day) -> Option<Day> {
 
 #[cfg(test)]
 mod tests {
-    use super::{EntitlementRecord, Slot, nineteenth_birthday};
+    use zerocopy::IntoBytes;
+
+    use super::{
+        Branch, Category, Entitlement, EntitlementRecord, Insurer, Relation, Slot, nineteenth_birthday,
+    };
     use crate::day::Day;
+    use crate::mobile::Fingerprint;
+
+    fn hex(record: EntitlementRecord) -> String {
+        record.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn format_md_s_example_and_forms_are_what_is_written() {
+        let day = |cell| Day::parse(cell).unwrap();
+        let record = EntitlementRecord::pack(&Entitlement {
+            category: Category::PENSIONER,
+            relation: Relation::Son,
+            start: day("2020-08-25"),
+            end: Some(day("2026-11-21")),
+            turns_19: Some(day("2026-11-23")),
+            student_until: Some(day("2027-09-22")),
+            document_due: None,
+            other_insurer: Some(Insurer::Ihio),
+            branch: Branch::new(211),
+            mobile: Fingerprint::from_u32(0x1234_5678),
+        });
+        let text = include_str!("../FORMAT.md");
+        let example = text.lines().find(|line| line.starts_with("`78563412")).unwrap();
+        assert_eq!(example.replace(['`', ' ', '.'], ""), hex(record));
+        assert_eq!(hex(EntitlementRecord::overflow(2, 0x30004)), "02000000040003000000000000000010");
+        assert_eq!(hex(EntitlementRecord::incomplete()), "00000000000000000000000000000020");
+    }
 
     #[test]
     fn slots_round_trip() {
         assert_eq!(EntitlementRecord::incomplete().slot(), Some(Slot::Incomplete));
-        let slot = Slot::Overflow { first: 0xFFFF_FFFF, len: 0xFFFF };
-        assert_eq!(EntitlementRecord::overflow(0xFFFF_FFFF, 0xFFFF).slot(), Some(slot));
+        let slot = Slot::Overflow { first: 0xFFFF_FFFE, len: 0xFFFE_FFFD };
+        assert_eq!(EntitlementRecord::overflow(0xFFFF_FFFE, 0xFFFE_FFFD).slot(), Some(slot));
         assert_eq!(EntitlementRecord::incomplete().unpack(), None);
         assert_eq!(EntitlementRecord::overflow(0, 2).unpack(), None);
     }

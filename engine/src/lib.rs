@@ -20,7 +20,7 @@ mod person;
 mod snapshot;
 
 pub use cell::clean_cell;
-pub use compile::{Compiled, Compiler, WriteError};
+pub use compile::{Compiler, WriteError};
 pub use container::{FORMAT_VERSION, INDEX_FILE, RECORDS_FILE};
 pub use day::{DateError, Day};
 pub use decide::{Care, Decision, Notice, Notices, Person, Reason, Status, decide};
@@ -29,4 +29,4 @@ pub use entitlement::{
 };
 pub use mobile::{Fingerprint, Mobile, MobileError, MobileKey};
 pub use person::{ForeignId, IdKind, NationalId, PersonId, PersonIdError};
-pub use snapshot::{FileDigest, OpenError, Snapshot, SnapshotFiles};
+pub use snapshot::{Counts, FileDigest, OpenError, Snapshot, SnapshotFiles};

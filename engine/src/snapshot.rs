@@ -79,12 +79,24 @@ pub enum OpenError {
     },
 }
 
+/// How many people and entitlements a snapshot holds, counted when it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// People with at least one entitlement.
+    pub people: u64,
+    /// People without a usable row.
+    pub incomplete: u64,
+    /// Entitlements of all people.
+    pub entitlements: u64,
+}
+
 /// An opened, verified snapshot.
 pub struct Snapshot {
     national: fst::Map<MapRange>,
     foreign: fst::Map<MapRange>,
     slots: MapRange,
     overflow: MapRange,
+    counts: Counts,
 }
 
 impl Snapshot {
@@ -113,13 +125,14 @@ impl Snapshot {
         if slots.count != (national.len() + foreign.len()) as u64 {
             return Err(fault("it has not one slot for each person of the index"));
         }
-        let snapshot = Snapshot {
+        let mut snapshot = Snapshot {
             national,
             foreign,
             slots: MapRange::new(&records, slots.range.clone()),
             overflow: MapRange::new(&records, overflow.range.clone()),
+            counts: Counts::default(),
         };
-        check_records(&snapshot, &slots, &overflow).map_err(fault)?;
+        snapshot.counts = check_records(&snapshot, &slots, &overflow).map_err(fault)?;
         Ok(snapshot)
     }
 
@@ -134,21 +147,16 @@ impl Snapshot {
             Some(Slot::Entitlement) => Person::Entitled(std::slice::from_ref(record)),
             Some(Slot::Overflow { first, len }) => {
                 let first = first as usize;
-                let group = self.overflow().get(first..first + usize::from(len));
+                let group = self.overflow().get(first..first + len as usize);
                 group.map_or(Person::Incomplete, Person::Entitled)
             }
             Some(Slot::Incomplete) | None => Person::Incomplete,
         }
     }
 
-    /// How many people the index knows, incomplete ones included.
-    pub fn len(&self) -> u64 {
-        (self.national.len() + self.foreign.len()) as u64
-    }
-
-    /// Whether nobody is in it.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// How many people and entitlements it holds.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The record number of a person is their rank among all keys: national IDs first, then foreign ones.
@@ -187,7 +195,7 @@ fn open_fst(path: &Path, map: &Arc<VerifiedMap>, section: &Section) -> Result<fs
 }
 
 /// Every slot is of this version, and the overflow area is used up group by group, in order.
-fn check_records(snapshot: &Snapshot, slots: &Section, overflow: &Section) -> Result<(), &'static str> {
+fn check_records(snapshot: &Snapshot, slots: &Section, overflow: &Section) -> Result<Counts, &'static str> {
     let sized = |section: &Section| {
         section.count.checked_mul(size_of::<EntitlementRecord>() as u64) == Some(section.range.len() as u64)
     };
@@ -195,22 +203,27 @@ fn check_records(snapshot: &Snapshot, slots: &Section, overflow: &Section) -> Re
         return Err("a section's length is not its number of records times their size");
     }
     let mut rest = snapshot.overflow();
+    let mut counts = Counts::default();
     for record in snapshot.slots() {
+        counts.people += 1;
         match record.slot().ok_or("a slot has a form that this version does not know")? {
-            Slot::Incomplete => {}
+            Slot::Incomplete => counts.incomplete += 1,
             Slot::Entitlement => {
+                counts.entitlements += 1;
                 record.unpack().ok_or("an entitlement has values that this version does not know")?;
             }
             Slot::Overflow { first, len } => {
                 let used = snapshot.overflow().len() - rest.len();
-                let group = rest.split_at_checked(usize::from(len)).filter(|_| first as usize == used);
+                let group = rest.split_at_checked(len as usize).filter(|_| first as usize == used);
                 let (group, after) = group.ok_or("a slot points beyond its part of the overflow area")?;
                 check_group(group)?;
+                counts.entitlements += u64::from(len);
                 rest = after;
             }
         }
     }
-    if rest.is_empty() { Ok(()) } else { Err("a part of the overflow area belongs to nobody") }
+    counts.people -= counts.incomplete;
+    if rest.is_empty() { Ok(counts) } else { Err("a part of the overflow area belongs to nobody") }
 }
 
 fn check_group(group: &[EntitlementRecord]) -> Result<(), &'static str> {

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::{
-    Compiled, Compiler, Day, EntitlementRecord, FORMAT_VERSION, FileDigest, INDEX_FILE, MobileKey, Person,
+    Compiler, Counts, Day, EntitlementRecord, FORMAT_VERSION, FileDigest, INDEX_FILE, MobileKey, Person,
     PersonId, RECORDS_FILE, WriteError,
 };
 use jiff::Timestamp;
@@ -196,7 +196,7 @@ fn check_gates(options: &BuildOptions<'_>, extract: &Extract, rejects_path: &Pat
     Ok(())
 }
 
-fn compile(options: &BuildOptions<'_>, people: &People, folder: &Path) -> Result<Compiled, WriteError> {
+fn compile(options: &BuildOptions<'_>, people: &People, folder: &Path) -> Result<Counts, WriteError> {
     const PEOPLE_PER_REPORT: u64 = 1 << 16;
     let mut compiler = Compiler::create(folder)?;
     let mut done = 0_u64;
@@ -214,7 +214,7 @@ fn content(
     options: &BuildOptions<'_>,
     summary: &ExtractSummary,
     people: &People,
-    compiled: Compiled,
+    compiled: Counts,
     folder: &Path,
 ) -> Result<Content, BuildError> {
     let file = |name: &str| -> Result<(String, ContentFile), BuildError> {
@@ -285,6 +285,7 @@ fn publish(
         let keys = std::slice::from_ref(options.mobile_key);
         open_generation(options.snapshots, name, keys)
             .map_err(|source| BuildError::Damaged { name: *name, source: Box::new(source) })?;
+        publisher.reseal(name)?;
     } else {
         publisher.place(folder, name)?;
     }

@@ -22,5 +22,8 @@ pub use builder::{BuildError, BuildOptions, BuildReport, Progress, build};
 pub use content::{Content, ContentFile, MobileKeyName};
 pub use extract::{ExtractError, RejectRule, Warning};
 pub use generation::{GenerationName, GenerationNameError};
-pub use open::{Generation, OpenError, open_current, open_generation, read_current};
+pub use open::{
+    Generation, KeylessGeneration, OpenError, open_current, open_current_keyless, open_generation,
+    read_current,
+};
 pub use publish::PublishError;

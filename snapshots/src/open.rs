@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::{FORMAT_VERSION, INDEX_FILE, MobileKey, RECORDS_FILE, Snapshot, SnapshotFiles};
+use engine::{Counts, FORMAT_VERSION, INDEX_FILE, MobileKey, RECORDS_FILE, Snapshot, SnapshotFiles};
 use thiserror::Error;
 
 use crate::content::{Content, MobileKeyName};
@@ -12,6 +12,16 @@ use crate::generation::GenerationName;
 
 pub(crate) const CURRENT_FILE: &str = "CURRENT";
 pub(crate) const CONTENT_FILE: &str = "content.json";
+
+/// An open, verified generation, for those who ask it nothing about mobile numbers.
+pub struct KeylessGeneration {
+    /// Its name.
+    pub name: GenerationName,
+    /// What stands in its `content.json`.
+    pub content: Content,
+    /// Its people.
+    pub snapshot: Snapshot,
+}
 
 /// An open, verified generation.
 pub struct Generation {
@@ -119,12 +129,31 @@ pub fn open_generation(
     open_folder(&dir.join(name.to_string()), name, keys)
 }
 
+/// Opens the current generation without any key.
+///
+/// # Errors
+/// [`OpenError`], all but [`OpenError::MobileKey`].
+pub fn open_current_keyless(dir: &Path) -> Result<KeylessGeneration, OpenError> {
+    let name = read_current(dir)?;
+    let folder = dir.join(name.to_string());
+    let content = read_content(&folder, &name)?;
+    let snapshot = open_snapshot(&folder, &content)?;
+    Ok(KeylessGeneration { name, content, snapshot })
+}
+
 /// Opens a generation in a folder of whatever name, as its builder does before it is published.
 pub(crate) fn open_folder(
     folder: &Path,
     name: &GenerationName,
     keys: &[MobileKey],
 ) -> Result<Generation, OpenError> {
+    let content = read_content(folder, name)?;
+    let mobile_key = find_key(&content.mobile_key, keys)?;
+    let snapshot = open_snapshot(folder, &content)?;
+    Ok(Generation { name: *name, content, snapshot, mobile_key })
+}
+
+fn read_content(folder: &Path, name: &GenerationName) -> Result<Content, OpenError> {
     let path = folder.join(CONTENT_FILE);
     let bytes = fs::read(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
     if GenerationName::of_content(name.as_of(), &bytes) != *name {
@@ -138,15 +167,20 @@ pub(crate) fn open_folder(
     if content.as_of != name.as_of().iso().to_string() {
         return Err(fault("its as-of date is not that of its name".to_owned()));
     }
-    let mobile_key = find_key(&content.mobile_key, keys)?;
+    Ok(content)
+}
+
+fn open_snapshot(folder: &Path, content: &Content) -> Result<Snapshot, OpenError> {
+    let fault = |fault: String| OpenError::Content { path: folder.join(CONTENT_FILE), fault };
     let file =
         |name| content.file(name).ok_or_else(|| fault(format!("it does not list {name} with a digest")));
     let files = SnapshotFiles { index: file(INDEX_FILE)?, records: file(RECORDS_FILE)? };
     let snapshot = Snapshot::open(folder, &files)?;
-    if Some(snapshot.len()) != content.people.checked_add(content.incomplete) {
-        return Err(fault("it counts other people than the index has".to_owned()));
+    let Content { people, incomplete, entitlements, .. } = *content;
+    if snapshot.counts() != (Counts { people, incomplete, entitlements }) {
+        return Err(fault("it counts other people or entitlements than the records have".to_owned()));
     }
-    Ok(Generation { name: *name, content, snapshot, mobile_key })
+    Ok(snapshot)
 }
 
 fn find_key(wanted: &MobileKeyName, keys: &[MobileKey]) -> Result<MobileKey, OpenError> {

@@ -15,7 +15,7 @@ pub(crate) struct Publication {
     generation: String,
     program_version: &'static str,
     started_at: Timestamp,
-    published_at: Timestamp,
+    verified_at: Timestamp,
     source: PublicationSource,
     gates: PublicationGates,
 }
@@ -46,7 +46,7 @@ impl Publication {
             generation: name.to_string(),
             program_version: env!("CARGO_PKG_VERSION"),
             started_at,
-            published_at: Timestamp::now(),
+            verified_at: Timestamp::now(),
             source: PublicationSource { file_name, length: summary.source.len, blake3 },
             gates: PublicationGates {
                 rejected_share: summary.rejected as f64 / summary.rows as f64,

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -51,9 +51,9 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Takes the folder for this builder, and clears away what one that was interrupted left behind.
     pub(crate) fn lock(dir: &Path) -> Result<Publisher, PublishError> {
-        fs::create_dir_all(dir).map_err(io_error("create", dir))?;
+        create_synced(dir)?;
         let path = dir.join(LOCK_FILE);
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let lock = opened.map_err(io_error("open", &path))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -81,11 +81,17 @@ impl Publisher {
         sync_dir(&self.dir)
     }
 
+    /// Sets the modes of a placed generation again: they may have been lost with the power, or changed since.
+    pub(crate) fn reseal(&self, name: &GenerationName) -> Result<(), PublishError> {
+        seal(&self.dir.join(name.to_string()))
+    }
+
     /// Makes a placed generation the current one.
     pub(crate) fn switch(&self, name: &GenerationName) -> Result<(), PublishError> {
         let beside = self.dir.join(".CURRENT.new");
         let current = self.dir.join(CURRENT_FILE);
         write_synced(&beside, format!("{name}\n").as_bytes())?;
+        protect(&beside, FILE_MODE)?;
         fs::rename(&beside, &current).map_err(io_error("switch", &current))?;
         sync_dir(&self.dir)
     }
@@ -129,14 +135,22 @@ impl Drop for BuildFolder {
     }
 }
 
-/// Makes files and folder read-only, and syncs the folder.
+/// Makes files and folder read-only, and syncs that too: some file systems forget a mode like any other write.
 fn seal(folder: &Path) -> Result<(), PublishError> {
     for entry in fs::read_dir(folder).map_err(io_error("list", folder))? {
         let path = entry.map_err(io_error("list", folder))?.path();
-        fs::set_permissions(&path, Permissions::from_mode(FILE_MODE)).map_err(io_error("protect", &path))?;
+        protect(&path, FILE_MODE)?;
     }
-    sync_dir(folder)?;
-    fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)).map_err(io_error("protect", folder))
+    protect(folder, FOLDER_MODE)
+}
+
+/// Sets the mode of a file or folder whatever the umask, and syncs it.
+fn protect(path: &Path, mode: u32) -> Result<(), PublishError> {
+    let set = File::open(path).and_then(|file| {
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.sync_all()
+    });
+    set.map_err(io_error("protect", path))
 }
 
 fn remove_folder(path: &Path) -> io::Result<()> {
@@ -145,10 +159,25 @@ fn remove_folder(path: &Path) -> io::Result<()> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
-    let mut file = File::create(path).map_err(io_error("create", path))?;
+    // What an interrupted run left under this name may be read-only.
+    let _ = fs::remove_file(path);
+    let mut file = File::create_new(path).map_err(io_error("create", path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io_error("write", path))
 }
 
-fn sync_dir(path: &Path) -> Result<(), PublishError> {
+/// Makes a folder that is not there, and those above it, each synced into the one above.
+pub(crate) fn create_synced(dir: &Path) -> Result<(), PublishError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_synced(above)?;
+    match fs::DirBuilder::new().mode(0o750).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_error("create", dir)(error)),
+        _ => sync_dir(above),
+    }
+}
+
+pub(crate) fn sync_dir(path: &Path) -> Result<(), PublishError> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error("sync", path))
 }

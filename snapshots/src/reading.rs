@@ -16,9 +16,6 @@ use crate::extract::{
 use crate::partition::{Partitions, RowBatch};
 use crate::rejects::Reject;
 
-/// More columns than any extract has; a header is not split further.
-const HEADER_CELLS_MAX: usize = 1024;
-
 /// What reading the extract yields.
 pub(crate) struct Extract {
     pub(crate) partitions: Partitions,
@@ -47,7 +44,7 @@ pub(crate) fn read_extract(options: &BuildOptions<'_>) -> Result<Extract, Extrac
     let file = File::open(options.extract).map_err(io_error)?;
     let bytes_total = file.metadata().map_err(io_error)?.len();
     let mut reader = BlockReader::new(path.clone(), file);
-    let first = reader.next().ok_or(ExtractError::Empty)??;
+    let first = first_with_rows(&mut reader)?;
     let columns = read_header(&first)?;
     let partitions = Partitions::new();
     let progress = ReadProgress { options, bytes_total, bytes: AtomicU64::new(0), rows: AtomicU64::new(0) };
@@ -105,9 +102,19 @@ impl ReadProgress<'_> {
     }
 }
 
+/// Passes over blocks of nothing but empty lines.
+fn first_with_rows(reader: &mut BlockReader<File>) -> Result<Block, ExtractError> {
+    loop {
+        let block = reader.next().ok_or(ExtractError::Empty)??;
+        if block.rows().next().is_some() {
+            return Ok(block);
+        }
+    }
+}
+
 fn read_header(first: &Block) -> Result<Columns, ExtractError> {
     let (line, row) = first.rows().next().ok_or(ExtractError::Empty)?;
-    let mut reader = CellReader::new(HEADER_CELLS_MAX);
+    let mut reader = CellReader::new(memchr::memchr_iter(b',', row).count() + 1);
     let cells = reader.split(row).map_err(|error| invalid_utf8(line, row, error.offset))?;
     Columns::from_header(cells, line)
 }

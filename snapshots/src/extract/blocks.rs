@@ -11,7 +11,7 @@ use super::ExtractError;
 /// Bytes read before rows are cut: large enough to spread over cores, small enough for their caches.
 const BLOCK_LEN: usize = 2 << 20;
 /// A row longer than this refuses the file: the rest of it would be read into memory behind a lost quote.
-const ROW_LEN_MAX: usize = 1 << 20;
+const ROW_LEN_MAX: usize = 16 << 20;
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// Some whole rows, as bytes.
@@ -53,6 +53,8 @@ pub(crate) struct BlockReader<R> {
     carried: Vec<u8>,
     at_start: bool,
     finished: bool,
+    /// Found behind the rows of the block that was handed out last.
+    error: Option<ExtractError>,
 }
 
 /// What the digest of the whole file was computed over.
@@ -64,7 +66,16 @@ pub(crate) struct SourceDigest {
 impl<R: Read> BlockReader<R> {
     pub(crate) fn new(path: PathBuf, source: R) -> BlockReader<R> {
         let digest = blake3::Hasher::new();
-        BlockReader { path, source, digest, line: 1, carried: Vec::new(), at_start: true, finished: false }
+        BlockReader {
+            path,
+            source,
+            digest,
+            line: 1,
+            carried: Vec::new(),
+            at_start: true,
+            finished: false,
+            error: None,
+        }
     }
 
     /// Length and digest of what was read: of the whole file, once the iterator has ended without error.
@@ -77,24 +88,24 @@ impl<R: Read> BlockReader<R> {
             let mut bytes = std::mem::take(&mut self.carried);
             bytes.reserve(BLOCK_LEN);
             self.fill(&mut bytes)?;
-            let (row_ends, unfinished) = cut_rows(&bytes);
+            let (mut row_ends, unfinished) = cut_rows(&bytes);
             let cut = row_ends.last().map_or(0, |&end| end as usize);
-            let lines = memchr_iter(b'\n', &bytes[..cut]).count() as u64;
             let first_line = self.line;
-            self.line += lines;
-            if let Some(error) = self.check_unfinished(&bytes[cut..], unfinished) {
-                return Err(error);
-            }
-            let mut row_ends = row_ends;
-            if self.finished {
-                if bytes.len() > cut {
-                    row_ends.push(bytes.len() as u32);
-                }
-            } else {
+            self.line += memchr_iter(b'\n', &bytes[..cut]).count() as u64;
+            check_row_lengths(&bytes, &row_ends, first_line)?;
+            self.error = self.check_unfinished(&bytes[cut..], unfinished);
+            if self.error.is_some() {
+                bytes.truncate(cut);
+            } else if !self.finished {
                 self.carried = bytes.split_off(cut);
+            } else if bytes.len() > cut {
+                row_ends.push(bytes.len() as u32);
             }
             if !row_ends.is_empty() {
                 return Ok(Some(Block { first_line, bytes, row_ends }));
+            }
+            if let Some(error) = self.error.take() {
+                return Err(error);
             }
             if self.finished {
                 return Ok(None);
@@ -134,6 +145,10 @@ impl<R: Read> Iterator for BlockReader<R> {
     type Item = Result<Block, ExtractError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.error.take() {
+            self.finished = true;
+            return Some(Err(error));
+        }
         if self.finished {
             return None;
         }
@@ -141,6 +156,23 @@ impl<R: Read> Iterator for BlockReader<R> {
         self.finished |= block.is_err();
         block.transpose()
     }
+}
+
+/// The same row is refused wherever it lies: only a block that was carried on can hold one so long.
+fn check_row_lengths(bytes: &[u8], row_ends: &[u32], first_line: u64) -> Result<(), ExtractError> {
+    if bytes.len() <= ROW_LEN_MAX {
+        return Ok(());
+    }
+    let mut start = 0;
+    for &end in row_ends {
+        let end = end as usize;
+        if end - start > ROW_LEN_MAX {
+            let lines_before = memchr_iter(b'\n', &bytes[..start]).count() as u64;
+            return Err(ExtractError::RowTooLong { line: first_line + lines_before });
+        }
+        start = end;
+    }
+    Ok(())
 }
 
 /// How the bytes after the last whole row end.
@@ -230,6 +262,27 @@ mod tests {
         let text = format!("h\n\"{}", "x".repeat(BLOCK_LEN + ROW_LEN_MAX));
         let error = rows(text.as_bytes()).unwrap_err();
         assert!(matches!(error, ExtractError::RowTooLong { line: 2 }), "{error}");
+    }
+
+    #[test]
+    fn a_long_row_is_taken_or_refused_wherever_it_lies() {
+        for (len, refused) in [(ROW_LEN_MAX - 1, false), (ROW_LEN_MAX, true)] {
+            for before in [0, 3, BLOCK_LEN - 5, BLOCK_LEN + 5] {
+                for after in ["\n", "\nb\n"] {
+                    let text = format!("{}{}{after}", "a\n".repeat(before / 2), "x".repeat(len));
+                    let outcome = rows(text.as_bytes());
+                    assert_eq!(outcome.is_err(), refused, "{len} bytes after {before}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_before_a_fault_are_handed_out_first() {
+        let mut reader = BlockReader::new("x.csv".into(), "a\nb\n\"c".as_bytes());
+        assert_eq!(reader.next().unwrap().unwrap().rows().count(), 2);
+        assert!(matches!(reader.next(), Some(Err(ExtractError::UnclosedQuote { line: 3 }))));
+        assert!(reader.next().is_none());
     }
 
     #[test]

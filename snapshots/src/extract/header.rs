@@ -4,9 +4,9 @@ use engine::clean_cell;
 
 use super::{Cells, ExtractError};
 
-/// The columns of the extract (PRODUCT.md section 2), in the order in which a row is checked.
+/// A column of the extract (PRODUCT.md section 2), in the order in which a row is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
+#[repr(u8)]
 pub(crate) enum Column {
     IdKind,
     PersonId,
@@ -41,7 +41,7 @@ const NAMES: [&str; 13] = [
 
 impl Column {
     pub(crate) fn name(self) -> &'static str {
-        NAMES[self as usize]
+        NAMES[usize::from(self as u8)]
     }
 }
 
@@ -77,7 +77,7 @@ impl Columns {
 
     /// The cell of that column, as it stands.
     pub(crate) fn cell<'a>(&self, cells: Cells<'a>, column: Column) -> &'a str {
-        cells.get(self.places[column as usize])
+        cells.get(self.places[usize::from(column as u8)])
     }
 }
 

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 pub(crate) use blocks::{Block, BlockReader, SourceDigest};
 pub(crate) use cells::{CellReader, Cells};
-pub(crate) use header::Columns;
+pub(crate) use header::{Column, Columns};
 pub(crate) use row::{CheckedRow, RowChecker, WarningCounts};
 pub use row::{RejectRule, Warning};
 
@@ -60,8 +60,8 @@ pub enum ExtractError {
         /// The line of the opening quote.
         line: u64,
     },
-    /// A row of more than a mebibyte: most likely a quote that is closed far too late.
-    #[error("line {line}: the row that begins here is longer than 1 MiB; look for an unclosed quote")]
+    /// A row of more than 16 MiB: most likely a quote that is closed far too late.
+    #[error("line {line}: the row that begins here is longer than 16 MiB; look for an unclosed quote")]
     RowTooLong {
         /// The line where the row starts.
         line: u64,

@@ -43,22 +43,16 @@ impl RejectRule {
         }
     }
 
-    /// What helps to fix the row.
+    /// What helps to fix the row: what the column should hold. Holds no comma.
     pub(crate) fn help(self) -> &'static str {
         match self {
-            RejectRule::BadRow => "give the row as many cells as the header; quote cells that hold commas",
-            RejectRule::BadIdKind => "write N for a national ID or F for a foreign national",
-            RejectRule::BadPersonId => {
-                "a national ID has 8 to 10 digits, not all equal, digits 4 to 9 not all zero; a foreign number 8 to 16"
-            }
-            RejectRule::BadCheckDigit => {
-                "compare the ID with the card: its last digit does not fit the others"
-            }
-            RejectRule::BadDate => "write a real day as YYYY/M/D, YYYY-M-D or YYYYMMDD",
-            RejectRule::DateOutOfRange => {
-                "the day must lie within 1900-01-01..2079-06-05 (1278/10/11..1458/03/15)"
-            }
-            RejectRule::EndBeforeStart => "coverage_end must not lie before coverage_start",
+            RejectRule::BadRow => "as many cells as the header",
+            RejectRule::BadIdKind => "N or F",
+            RejectRule::BadPersonId => "N: 8 to 10 digits that can be an ID; F: 8 to 16 digits",
+            RejectRule::BadCheckDigit => "the last digit does not fit the others",
+            RejectRule::BadDate => "a real day as YYYY/M/D or YYYY-M-D or YYYYMMDD",
+            RejectRule::DateOutOfRange => "a day within 1900-01-01..2079-06-05",
+            RejectRule::EndBeforeStart => "not before coverage_start",
         }
     }
 }
@@ -166,7 +160,7 @@ pub(crate) enum CheckedRow {
     /// With the person, where the ID passed all its checks.
     Rejected {
         rule: RejectRule,
-        column: &'static str,
+        column: Option<Column>,
         person: Option<PersonId>,
     },
 }
@@ -194,13 +188,13 @@ impl<'a> RowChecker<'a> {
 
     pub(crate) fn check(&mut self, cells: Cells<'_>) -> CheckedRow {
         if cells.len() != self.columns.cells_per_row() {
-            return CheckedRow::Rejected { rule: RejectRule::BadRow, column: "", person: None };
+            return CheckedRow::Rejected { rule: RejectRule::BadRow, column: None, person: None };
         }
         let row = Row { columns: self.columns, cells };
         let person = match row.person() {
             Ok(person) => person,
             Err((rule, column)) => {
-                return CheckedRow::Rejected { rule, column: column.name(), person: None };
+                return CheckedRow::Rejected { rule, column: Some(column), person: None };
             }
         };
         let mut warnings = WarningCounts::default();
@@ -209,7 +203,7 @@ impl<'a> RowChecker<'a> {
                 self.warnings.merge(&warnings);
                 CheckedRow::Accepted { person, record: EntitlementRecord::pack(&entitlement) }
             }
-            Err((rule, column)) => CheckedRow::Rejected { rule, column: column.name(), person: Some(person) },
+            Err((rule, column)) => CheckedRow::Rejected { rule, column: Some(column), person: Some(person) },
         }
     }
 }

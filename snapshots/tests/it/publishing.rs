@@ -70,6 +70,19 @@ fn building_again_publishes_what_is_there() {
 }
 
 #[test]
+fn modes_do_not_depend_on_what_was_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshots = dir.path().join("new/snapshots");
+    let folder = snapshots.join(build_file(&data("extract.csv"), &snapshots).unwrap().generation);
+    let modes = || (mode(&folder), mode(&folder.join("index.bin")), mode(&snapshots.join("CURRENT")));
+    assert_eq!(modes(), (0o550, 0o440, 0o440));
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(folder.join("index.bin"), Permissions::from_mode(0o644)).unwrap();
+    build_file(&data("extract.csv"), &snapshots).unwrap();
+    assert_eq!(modes(), (0o550, 0o440, 0o440), "publishing again puts lost modes right");
+}
+
+#[test]
 fn the_gates_refuse_and_leave_the_rejects() {
     let dir = tempfile::tempdir().unwrap();
     let error = build_with_share(&data("extract.csv"), dir.path(), 0.005).unwrap_err();
@@ -88,7 +101,7 @@ fn the_gates_refuse_and_leave_the_rejects() {
 }
 
 #[test]
-fn a_second_builder_waits_and_leftovers_are_cleared() {
+fn a_second_builder_is_refused_and_leftovers_are_cleared() {
     let dir = tempfile::tempdir().unwrap();
     let leftover = dir.path().join(".building-1");
     fs::create_dir(&leftover).unwrap();
@@ -151,22 +164,28 @@ fn every_flipped_byte_and_every_truncation_is_refused_with_the_file() {
     open_current(dir.path(), &[mobile_key()]).unwrap();
 }
 
+/// The file itself is read-only.
+fn overwrite_current(dir: &Path, contents: &[u8]) {
+    let _ = fs::remove_file(dir.join("CURRENT"));
+    fs::write(dir.join("CURRENT"), contents).unwrap();
+}
+
 #[test]
 fn a_current_that_names_no_generation_is_refused() {
     let (dir, folder) = small_generation();
     for wrong in ["", "\n", "..\n", "2026-11-22-000000000000", "\u{6F1}", "../../etc\n"] {
-        fs::write(dir.path().join("CURRENT"), wrong).unwrap();
+        overwrite_current(dir.path(), wrong.as_bytes());
         let error = open_current(dir.path(), &[mobile_key()]).err().unwrap().to_string();
         assert!(error.contains("CURRENT does not name a generation"), "{error}");
     }
-    fs::write(dir.path().join("CURRENT"), [0xFF, b'\n']).unwrap();
+    overwrite_current(dir.path(), &[0xFF, b'\n']);
     assert!(matches!(read_current(dir.path()), Err(OpenError::Current { .. })));
-    fs::write(dir.path().join("CURRENT"), "2026-11-22-000000000000\n").unwrap();
+    overwrite_current(dir.path(), b"2026-11-22-000000000000\n");
     let error = open_current(dir.path(), &[mobile_key()]).err().unwrap().to_string();
     assert!(error.contains("content.json") && error.contains("cannot read"), "{error}");
     let name = folder.file_name().unwrap().to_str().unwrap().replace("2026-11-22", "2026-11-23");
     fs::rename(&folder, dir.path().join(&name)).unwrap();
-    fs::write(dir.path().join("CURRENT"), format!("{name}\n")).unwrap();
+    overwrite_current(dir.path(), format!("{name}\n").as_bytes());
     let error = open_current(dir.path(), &[mobile_key()]).err().unwrap().to_string();
     assert!(error.contains("its as-of date is not that of its name"), "{error}");
 }

@@ -117,6 +117,24 @@ fn what_refuses_the_whole_file_names_the_line() {
 }
 
 #[test]
+fn the_first_of_two_faults_is_named() {
+    let mut extract = format!("{HEADER}\n{GOOD}").into_bytes();
+    extract.extend(b"\xFF\n\"");
+    refused(&extract, "line 2: invalid UTF-8");
+    refused(b"id_kind\n\"", "line 1: the header has no column `person_id`");
+}
+
+#[test]
+fn any_number_of_unknown_columns_and_empty_lines() {
+    let expected = build_rows(&[GOOD]).1.unwrap().generation;
+    let names = "x,".repeat(2000);
+    let wide = format!("{names}{HEADER}\n{}{GOOD}\n", ",".repeat(2000));
+    assert_eq!(build_bytes(wide.as_bytes()).1.unwrap().generation, expected);
+    let late = format!("{}{HEADER}\n{GOOD}\n", "\n".repeat(5 << 20));
+    assert_eq!(build_bytes(late.as_bytes()).1.unwrap().generation, expected);
+}
+
+#[test]
 fn the_first_faulty_line_is_named_whatever_thread_finds_it() {
     let good = format!("{GOOD}\n").repeat(200_000);
     let mut extract = format!("{HEADER}\n{good}").into_bytes();
