@@ -17,9 +17,6 @@ use server::{
     NewProvider, Ownership, Parts, ProviderKind, Running, Scope, ServeSettings, add_provider, baseline, start,
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measures inquiries against a constant answer with `wrk`.
 #[derive(Parser)]
 struct Args {
