@@ -2,17 +2,19 @@
 //!
 //! Linux only in what it can say; elsewhere the fields are null.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 /// Where the load came from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HostFacts {
     /// Cores this process may use.
     cores: Option<usize>,
     kernel: Option<String>,
     cpu: Option<String>,
-    os: &'static str,
-    arch: &'static str,
+    os: Cow<'static, str>,
+    arch: Cow<'static, str>,
 }
 
 impl HostFacts {
@@ -24,8 +26,8 @@ impl HostFacts {
             cores: std::thread::available_parallelism().ok().map(usize::from),
             kernel: kernel.map(|text| text.trim().to_owned()),
             cpu: model.map(|(_, name)| name.trim().to_owned()),
-            os: std::env::consts::OS,
-            arch: std::env::consts::ARCH,
+            os: Cow::Borrowed(std::env::consts::OS),
+            arch: Cow::Borrowed(std::env::consts::ARCH),
         }
     }
 

@@ -7,8 +7,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
-use serde::{Serialize, Serializer};
+use hdrhistogram::serialization::{Deserializer as HistogramReader, Serializer as _, V2DeflateSerializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An hour; more than the longest timeout.
 const LATENCY_US_MAX: u64 = 3_600_000_000;
@@ -37,26 +40,81 @@ impl Latencies {
     pub(crate) fn summary(&self) -> LatencySummary {
         LatencySummary {
             samples: self.0.len(),
-            p50: self.percentile(500),
-            p90: self.percentile(900),
-            p99: self.percentile(990),
-            p99_9: self.percentile(999),
+            p50: self.percentile(500_000),
+            p90: self.percentile(900_000),
+            p99: self.percentile(990_000),
+            p99_9: self.percentile(999_000),
+            p99_99: self.percentile(999_900),
             max: if self.0.is_empty() { Percentile::Insufficient } else { Percentile::Us(self.0.max()) },
         }
     }
 
-    fn percentile(&self, per_mille: u64) -> Percentile {
-        if self.0.len() * (1_000 - per_mille) < SAMPLES_BEYOND_MIN * 1_000 {
+    /// The percentile in parts per million: 999,000 is p99.9.
+    pub(crate) fn percentile(&self, ppm: u64) -> Percentile {
+        if self.0.len() * (1_000_000 - ppm) < SAMPLES_BEYOND_MIN * 1_000_000 {
             return Percentile::Insufficient;
         }
-        Percentile::Us(self.0.value_at_quantile(per_mille as f64 / 1_000.0))
+        Percentile::Us(self.0.value_at_quantile(ppm as f64 / 1_000_000.0))
+    }
+
+    pub(crate) fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+
+    /// HdrHistogram V2, deflated, in base64, as interval logs carry it.
+    pub(crate) fn encode(&self) -> String {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&self.0, &mut bytes).expect("memory takes it all");
+        BASE64.encode(&bytes)
+    }
+
+    /// The reverse of `encode`; `None` for anything else.
+    pub(crate) fn decode(text: &str) -> Option<Latencies> {
+        let bytes = BASE64.decode(text).ok()?;
+        let read: Histogram<u64> = HistogramReader::new().deserialize(&mut bytes.as_slice()).ok()?;
+        let mut latencies = Latencies::new();
+        latencies.0.add(&read).ok()?;
+        Some(latencies)
+    }
+}
+
+impl Default for Latencies {
+    fn default() -> Latencies {
+        Latencies::new()
+    }
+}
+
+/// The summary for readers, and the histogram it was taken from.
+impl Serialize for Latencies {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Wire {
+            #[serde(flatten)]
+            summary: LatencySummary,
+            histogram: String,
+        }
+        Wire { summary: self.summary(), histogram: self.encode() }.serialize(serializer)
+    }
+}
+
+/// From the histogram alone: a summary that was edited says nothing.
+impl<'de> Deserialize<'de> for Latencies {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Latencies, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            histogram: String,
+        }
+        let wire = Wire::deserialize(deserializer)?;
+        Latencies::decode(&wire.histogram)
+            .ok_or_else(|| serde::de::Error::custom("`histogram` is no HdrHistogram V2 in base64"))
     }
 }
 
 /// A latency in microseconds, or too few samples to state it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Percentile {
     Us(u64),
+    #[default]
     Insufficient,
 }
 
@@ -65,6 +123,31 @@ impl Serialize for Percentile {
         match self {
             Percentile::Us(us) => serializer.serialize_u64(*us),
             Percentile::Insufficient => serializer.serialize_str("insufficient"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Percentile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Percentile, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Wire {
+            Us(u64),
+            Word(String),
+        }
+        match Wire::deserialize(deserializer)? {
+            Wire::Us(us) => Ok(Percentile::Us(us)),
+            Wire::Word(word) if word == "insufficient" => Ok(Percentile::Insufficient),
+            Wire::Word(_) => Err(serde::de::Error::custom("neither microseconds nor `insufficient`")),
+        }
+    }
+}
+
+impl Percentile {
+    pub(crate) fn us(self) -> Option<u64> {
+        match self {
+            Percentile::Us(us) => Some(us),
+            Percentile::Insufficient => None,
         }
     }
 }
@@ -79,13 +162,14 @@ impl fmt::Display for Percentile {
 }
 
 /// What is said of a histogram; all in microseconds but `samples`.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct LatencySummary {
     pub(crate) samples: u64,
     pub(crate) p50: Percentile,
     pub(crate) p90: Percentile,
     pub(crate) p99: Percentile,
     pub(crate) p99_9: Percentile,
+    pub(crate) p99_99: Percentile,
     pub(crate) max: Percentile,
 }
 
@@ -140,5 +224,18 @@ mod tests {
         }
         left.merge(&right);
         assert_eq!(left.0, whole.0);
+    }
+
+    #[test]
+    fn a_written_histogram_is_read_back_whole() {
+        let mut latencies = Latencies::new();
+        (1..=5_000).for_each(|us| latencies.record(Duration::from_micros(us * us)));
+        let json = serde_json::to_string(&latencies).unwrap();
+        let back: Latencies = serde_json::from_str(&json).unwrap();
+        assert_eq!(back.0, latencies.0);
+        assert_eq!(back.summary(), latencies.summary());
+        for bad in [r#"{"histogram":""}"#, r#"{"histogram":"SElT"}"#, r#"{"samples":1}"#] {
+            assert!(serde_json::from_str::<Latencies>(bad).is_err(), "{bad}");
+        }
     }
 }

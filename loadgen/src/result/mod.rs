@@ -1,0 +1,19 @@
+//! What a measurement comes to, and the forms in which it leaves the program.
+//!
+//! `model` (a run), `search` (capacity, compare, calibrate) and `verdict` are data alone: the core fills
+//! them, the writers here read them. Every writer takes a finished document and a stream; none of them opens
+//! a connection, reads a clock or computes a percentile other than from a histogram.
+
+mod model;
+mod search;
+mod verdict;
+
+pub(crate) use model::{
+    ClientFacts, ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, ScenarioFacts, ShardFacts,
+    StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint, TrackingCodeFacts,
+};
+pub(crate) use search::{
+    CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, CompareSide, Limit, Ratio,
+    StepPhase,
+};
+pub(crate) use verdict::{Goal, GoalVerdict, Verdict, VerdictFacts};

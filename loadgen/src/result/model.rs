@@ -1,0 +1,282 @@
+//! The data of one run: what was asked for, what happened, what it comes to.
+//!
+//! Field names and units are this crate's contract. Times are whole microseconds (`_us`) or milliseconds
+//! (`_ms`) with the unit in the name. A histogram stands beside every percentile, so that results merge
+//! without loss. No person's ID, mobile number or key has a place here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::HostFacts;
+use crate::latency::{Latencies, LatencySummary};
+use crate::result::verdict::{Goal, VerdictFacts};
+
+/// The version of all documents; a reader refuses others.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+/// Whether latencies count from the intended or from the actual send time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    OpenLoop,
+    ClosedLoop,
+}
+
+impl Mode {
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Mode::OpenLoop => "open_loop",
+            Mode::ClosedLoop => "closed_loop",
+        }
+    }
+}
+
+/// Where a result comes from: in every document, enough to repeat the measurement.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Provenance {
+    pub(crate) schema_version: u32,
+    pub(crate) loadgen_version: String,
+    /// The revision of the source tree, where it is known.
+    pub(crate) commit: Option<String>,
+    pub(crate) seed: u64,
+    pub(crate) scenario: ScenarioFacts,
+    pub(crate) started_at_unix_ms: u64,
+    /// One for each machine that sent load, in the order of the shards.
+    pub(crate) hosts: Vec<HostFacts>,
+}
+
+/// The scenario word for word, so that a result explains itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ScenarioFacts {
+    pub(crate) name: String,
+    /// Of `text`.
+    pub(crate) blake3: String,
+    pub(crate) text: String,
+}
+
+/// The file the inquiries came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TargetFacts {
+    pub(crate) path: String,
+    pub(crate) blake3: String,
+    pub(crate) lines: u64,
+    /// What the lines come to on the chosen endpoints.
+    pub(crate) inquiries: u64,
+}
+
+/// Which part of the schedule this is; a merged result names several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShardFacts {
+    /// From 1.
+    pub(crate) numbers: Vec<u32>,
+    pub(crate) count: u32,
+}
+
+/// The whole result of a run; `kind` in JSON is `run`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RunResult {
+    #[serde(flatten)]
+    pub(crate) provenance: Provenance,
+    pub(crate) mode: Mode,
+    /// What the mode leaves out; every output repeats it. Absent in an open loop.
+    pub(crate) mode_caveat: Option<String>,
+    pub(crate) verdict: VerdictFacts,
+    pub(crate) url: String,
+    pub(crate) connections_configured: u64,
+    pub(crate) targets: TargetFacts,
+    pub(crate) shard: ShardFacts,
+    /// Why the run ended: `schedule`, `duration`, `requests_max`, `goal_missed`, `interrupted`.
+    pub(crate) ended_by: String,
+    /// Of the measured stages, until their last request ended.
+    pub(crate) elapsed_ms: u64,
+    pub(crate) answers_per_s: f64,
+    /// All measured stages together: the sum of their counts, the merge of their histograms.
+    #[serde(flatten)]
+    pub(crate) total: Tallied,
+    pub(crate) endpoints: BTreeMap<String, Tallied>,
+    pub(crate) lateness_us: Latencies,
+    pub(crate) stages: Vec<StageResult>,
+    pub(crate) timeline: Timeline,
+    pub(crate) swaps: Vec<Swap>,
+    pub(crate) first_wrong: Option<FirstWrongFacts>,
+    pub(crate) connections: ConnectionFacts,
+    pub(crate) client: ClientFacts,
+    pub(crate) tracking_codes: TrackingCodeFacts,
+}
+
+/// Counts and latencies of some requests.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Tallied {
+    /// Due by the schedule. What of them was never sent counts as an error too.
+    pub(crate) intended: u64,
+    /// Sent.
+    pub(crate) requests: u64,
+    pub(crate) right: u64,
+    /// Well-formed answers of which the targets do not say what they should be.
+    pub(crate) unchecked: u64,
+    pub(crate) wrong_answers: u64,
+    pub(crate) errors: u64,
+    pub(crate) wrong_by_kind: BTreeMap<String, u64>,
+    pub(crate) errors_by_http_status: BTreeMap<String, u64>,
+    pub(crate) errors_by_connection: BTreeMap<String, u64>,
+    /// From the intended send time to the whole answer.
+    pub(crate) latency_us: Latencies,
+    /// From the actual send to the whole answer: what a closed loop would have seen.
+    pub(crate) service_us: Latencies,
+}
+
+impl Tallied {
+    /// Adds what another shard, endpoint or stage counted.
+    pub(crate) fn merge(&mut self, other: &Tallied) {
+        self.intended += other.intended;
+        self.requests += other.requests;
+        self.right += other.right;
+        self.unchecked += other.unchecked;
+        self.wrong_answers += other.wrong_answers;
+        self.errors += other.errors;
+        merge_counts(&mut self.wrong_by_kind, &other.wrong_by_kind);
+        merge_counts(&mut self.errors_by_http_status, &other.errors_by_http_status);
+        merge_counts(&mut self.errors_by_connection, &other.errors_by_connection);
+        self.latency_us.merge(&other.latency_us);
+        self.service_us.merge(&other.service_us);
+    }
+
+    /// Whole answers, right, wrong or unchecked.
+    pub(crate) fn answers(&self) -> u64 {
+        self.right + self.unchecked + self.wrong_answers
+    }
+}
+
+fn merge_counts(into: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
+    for (key, count) in from {
+        *into.entry(key.clone()).or_default() += count;
+    }
+}
+
+/// One stage of the scenario.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StageResult {
+    pub(crate) name: String,
+    /// For people: `constant 10000/s`, `ramp 100/s to 5000/s`.
+    pub(crate) shape: String,
+    /// A warm-up is checked but neither counted in the total nor judged.
+    pub(crate) warmup: bool,
+    /// Since the start of the run.
+    pub(crate) starts_at_ms: u64,
+    pub(crate) duration_ms: u64,
+    /// The mean over the stage.
+    pub(crate) intended_per_s: f64,
+    pub(crate) sent_per_s: f64,
+    #[serde(flatten)]
+    pub(crate) total: Tallied,
+    pub(crate) endpoints: BTreeMap<String, Tallied>,
+    /// From the moment a request was due to the moment it was ready to be sent, as far as the client caused it.
+    pub(crate) lateness_us: Latencies,
+    pub(crate) goals: Vec<Goal>,
+}
+
+/// The run in equal intervals. Their length is fixed before the start from the scenario's duration, so that
+/// there are never more than `Timeline::POINTS_MAX` of them, however long a soak lasts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Timeline {
+    pub(crate) interval_ms: u64,
+    pub(crate) points: Vec<TimelinePoint>,
+}
+
+impl Timeline {
+    pub(crate) const POINTS_MAX: u64 = 1_200;
+
+    /// An empty timeline for a run of this length: whole seconds, one at least.
+    pub(crate) fn for_duration_ms(duration_ms: u64) -> Timeline {
+        let interval_s = duration_ms.div_ceil(1_000 * Timeline::POINTS_MAX).max(1);
+        Timeline { interval_ms: interval_s * 1_000, points: Vec::new() }
+    }
+}
+
+/// One interval. A request belongs to the interval of its intended send time.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct TimelinePoint {
+    /// Start of the interval, since the start of the run.
+    pub(crate) t_ms: u64,
+    /// Which of the stages, from 0.
+    pub(crate) stage: u32,
+    pub(crate) intended: u64,
+    pub(crate) sent: u64,
+    /// Whole answers, right or wrong.
+    pub(crate) completed: u64,
+    pub(crate) errors: u64,
+    pub(crate) wrong_answers: u64,
+    pub(crate) latency_us: LatencySummary,
+    pub(crate) service_us: LatencySummary,
+    pub(crate) lateness_us: LatencySummary,
+    /// HdrHistogram V2, deflated, in base64: what the summaries were taken from.
+    pub(crate) latency_histogram: String,
+    pub(crate) service_histogram: String,
+    pub(crate) lateness_histogram: String,
+    /// Of the server's snapshot, as the last answer of the interval named it.
+    pub(crate) generation: Option<String>,
+}
+
+impl TimelinePoint {
+    /// Sets summaries and histograms from what the interval measured.
+    pub(crate) fn measured(mut self, latency: &Latencies, service: &Latencies, lateness: &Latencies) -> Self {
+        (self.latency_us, self.latency_histogram) = (latency.summary(), latency.encode());
+        (self.service_us, self.service_histogram) = (service.summary(), service.encode());
+        (self.lateness_us, self.lateness_histogram) = (lateness.summary(), lateness.encode());
+        self
+    }
+}
+
+/// The server went over to another snapshot generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Swap {
+    pub(crate) t_ms: u64,
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+/// The first wrong answer: enough to find the target, nothing about the person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FirstWrongFacts {
+    /// The line of the targets file, from 1.
+    pub(crate) line: u64,
+    pub(crate) endpoint: String,
+    pub(crate) kind: String,
+    pub(crate) expected: String,
+    pub(crate) got: String,
+}
+
+/// How connections came to be. The histograms time the handshakes alone, apart from any request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ConnectionFacts {
+    pub(crate) opened: u64,
+    /// Of those, after the start, because one was lost.
+    pub(crate) reconnects: u64,
+    /// Requests on a connection that had carried one before.
+    pub(crate) requests_reused: u64,
+    pub(crate) requests_new: u64,
+    pub(crate) tcp_connect_us: Latencies,
+    /// Empty without TLS.
+    pub(crate) tls_full_us: Latencies,
+    pub(crate) tls_resumed_us: Latencies,
+}
+
+/// How the client itself did: whether it could be trusted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ClientFacts {
+    /// Of each sending thread, spinning excluded; the greatest decides.
+    pub(crate) busy_share_by_thread: Vec<f64>,
+    pub(crate) cpu_ns_per_request: Option<u64>,
+    /// The limits the verdict used.
+    pub(crate) busy_share_max: f64,
+    pub(crate) lateness_us_p99_max: Option<u64>,
+}
+
+/// How many tracking codes were compared for repeats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TrackingCodeFacts {
+    pub(crate) remembered: u64,
+    /// Codes beyond the memory for them: repeats among these went unseen.
+    pub(crate) unremembered: u64,
+}

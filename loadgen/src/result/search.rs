@@ -1,0 +1,130 @@
+//! The data of what is made of several runs: capacity, compare, calibrate.
+
+use serde::{Deserialize, Serialize};
+
+use crate::latency::LatencySummary;
+use crate::result::model::Provenance;
+use crate::result::verdict::{Verdict, VerdictFacts};
+
+/// The highest rate that meets the goals; `kind` in JSON is `capacity`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CapacityResult {
+    #[serde(flatten)]
+    pub(crate) provenance: Provenance,
+    pub(crate) url: String,
+    pub(crate) verdict: VerdictFacts,
+    /// The goals as the scenario has them: `p99_9_us <= 5000`.
+    pub(crate) goals: Vec<String>,
+    /// The goal whose limit the plot draws as a line, when it is one on latency.
+    pub(crate) goal_latency_us: Option<u64>,
+    /// Which percentile that goal is on: `p99`.
+    pub(crate) goal_percentile: Option<String>,
+    /// Absent when not even the lowest rate met the goals.
+    pub(crate) capacity_per_s: Option<f64>,
+    /// The highest confirmed rate and the lowest that failed.
+    pub(crate) interval_per_s: Option<[f64; 2]>,
+    pub(crate) limited_by: Limit,
+    /// In the order in which they ran.
+    pub(crate) steps: Vec<CapacityStep>,
+}
+
+/// What kept the search from going higher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Limit {
+    /// A rate at which the server missed a goal.
+    Server,
+    /// A rate at which the client could not be trusted: the server can do more than was found.
+    Client,
+    /// The highest rate the search was allowed to try.
+    SearchBound,
+}
+
+/// One try at one rate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CapacityStep {
+    pub(crate) phase: StepPhase,
+    pub(crate) rate_per_s: f64,
+    pub(crate) answered_per_s: f64,
+    pub(crate) started_at_ms: u64,
+    pub(crate) duration_ms: u64,
+    pub(crate) verdict: Verdict,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) latency_us: LatencySummary,
+    pub(crate) lateness_us: LatencySummary,
+}
+
+/// Why a rate was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StepPhase {
+    Exponential,
+    Bisect,
+    Confirm,
+}
+
+/// Two results or servers held against each other; `kind` in JSON is `compare`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CompareResult {
+    #[serde(flatten)]
+    pub(crate) provenance: Provenance,
+    pub(crate) a: CompareSide,
+    pub(crate) b: CompareSide,
+    /// What differs though it should not, allowed by the one who asked.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) confidence: f64,
+    pub(crate) resamples: u32,
+    pub(crate) ratios: Vec<Ratio>,
+    /// The runs in the order in which they took turns; empty when two files were compared.
+    pub(crate) rounds: Vec<CompareRound>,
+}
+
+/// One of the two.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CompareSide {
+    /// A file or an address.
+    pub(crate) label: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) latency_us: LatencySummary,
+}
+
+/// b over a, of one measure, with its interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ratio {
+    /// `p99_us`, `answers_per_s`.
+    pub(crate) what: String,
+    pub(crate) a: f64,
+    pub(crate) b: f64,
+    pub(crate) ratio: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Ratio {
+    /// Whether the interval leaves 1 out.
+    pub(crate) fn differs(&self) -> bool {
+        self.low > 1.0 || self.high < 1.0
+    }
+}
+
+/// One turn of one side.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CompareRound {
+    /// `a` or `b`.
+    pub(crate) side: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) latency_us: LatencySummary,
+}
+
+/// What this machine can send and how little it can see; `kind` in JSON is `calibration`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CalibrationResult {
+    #[serde(flatten)]
+    pub(crate) provenance: Provenance,
+    /// The highest rate at which the client stays trustworthy.
+    pub(crate) ceiling_per_s: Option<f64>,
+    /// Latency against the null server at a low rate: nothing faster can be told apart.
+    pub(crate) floor_us: LatencySummary,
+    pub(crate) lateness_us: LatencySummary,
+    pub(crate) steps: Vec<CapacityStep>,
+}
