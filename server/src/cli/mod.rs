@@ -17,7 +17,7 @@ mod snapshot;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::ContextValue;
 use clap::{CommandFactory, Error, Parser, Subcommand};
 
 use options::CommandError;
@@ -114,8 +114,6 @@ fn without_digits(mut error: Error) -> Error {
     for (kind, value) in masked {
         error.insert(kind, value);
     }
-    // Tips on how to escape the argument quote it too.
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(Vec::new()));
     error
 }
 

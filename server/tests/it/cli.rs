@@ -16,7 +16,10 @@ mod usage;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -81,7 +84,7 @@ impl Folder {
     pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         let mut command = program();
         command.current_dir(&self.0).args(arguments).envs(variables.iter().copied());
-        Ran::new(command.output().unwrap(), arguments)
+        Ran::new(output_in_time(command), arguments)
     }
 
     /// Builds the extract's snapshot with more flags.
@@ -117,6 +120,20 @@ impl Drop for Folder {
 
 pub(crate) fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
+}
+
+/// A command that ought to refuse may serve instead: that fails the test, and does not hang it.
+#[track_caller]
+fn output_in_time(mut command: Command) -> Output {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = child.id().to_string();
+    let (ended, end) = channel();
+    thread::spawn(move || ended.send(child.wait_with_output()));
+    end.recv_timeout(Duration::from_secs(60)).map(Result::unwrap).unwrap_or_else(|_| {
+        let _ = Command::new("kill").args(["-s", "KILL", &pid]).status();
+        panic!("it goes on: {command:?}")
+    })
 }
 
 /// What a command did.
