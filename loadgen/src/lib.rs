@@ -18,6 +18,8 @@ mod http;
 mod keys;
 mod latency;
 mod link;
+#[allow(dead_code)] // until the runs publish
+mod live;
 mod order;
 mod progress;
 mod report;

@@ -4,16 +4,26 @@
 //! them, the writers here read them. Every writer takes a finished document and a stream; none of them opens
 //! a connection, reads a clock or computes a percentile other than from a histogram.
 
+mod csv;
+mod document;
+mod hdr_log;
+mod html;
 mod model;
+mod outputs;
 mod search;
+mod text;
 mod verdict;
+
+pub(crate) use document::{Document, DocumentError};
 
 pub(crate) use model::{
     ClientFacts, ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, ScenarioFacts, ShardFacts,
     StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint, TrackingCodeFacts,
 };
+pub(crate) use outputs::{OutputArgs, OutputError};
 pub(crate) use search::{
     CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, CompareSide, Limit, Ratio,
     StepPhase,
 };
+pub(crate) use text::describe_goal;
 pub(crate) use verdict::{Goal, GoalVerdict, Verdict, VerdictFacts};
