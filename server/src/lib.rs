@@ -25,7 +25,7 @@ mod texts;
 mod watch;
 mod wire;
 
-pub use http::{State, baseline, configure};
+pub use http::baseline;
 pub use log::init as init_log;
 pub use provider_file::{AddError, ApiKey, NewProvider, add_provider};
 pub use providers::{Ownership, ProviderKind, ProvidersError, Scope};

@@ -12,7 +12,7 @@ mod state;
 
 pub use baseline::baseline;
 pub(crate) use problem::Problem;
-pub use state::State;
+pub(crate) use state::State;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Resource, guard, web};
@@ -22,7 +22,7 @@ use crate::metrics::Endpoint;
 use crate::texts::Code;
 
 /// Adds the service's routes, and problem documents for every other path, to an application.
-pub fn configure(config: &mut web::ServiceConfig, state: web::Data<State>) {
+pub(crate) fn configure(config: &mut web::ServiceConfig, state: web::Data<State>) {
     config
         .app_data(state)
         .service(only("/v1/inquiries", "POST", web::post().to(inquiries::general)))

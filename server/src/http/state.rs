@@ -20,7 +20,7 @@ const RETRY_AFTER_BUSY_S: u16 = 1;
 const RETRY_AFTER_DOWN_S: u16 = 10;
 
 /// The service behind the routes.
-pub struct State {
+pub(crate) struct State {
     pub(crate) served: Arc<Served>,
     pub(crate) providers: Arc<ProviderFile>,
     pub(crate) ledger: Ledger,

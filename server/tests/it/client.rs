@@ -115,6 +115,26 @@ pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> String {
     String::from_utf8(answer).unwrap()
 }
 
+/// Sends a request on a connection that stays, and reads its answer to the end that its length tells.
+pub(crate) fn exchange(stream: &mut TcpStream, request: &str) -> String {
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let len = stream.read(&mut piece).unwrap();
+        assert!(len > 0, "the server closed the connection");
+        answer.extend_from_slice(&piece[..len]);
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let head = head.to_ascii_lowercase();
+        let announced = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+        if body.len() == announced.unwrap().parse::<usize>().unwrap() {
+            return text.into_owned();
+        }
+    }
+}
+
 /// The status line's code of a raw answer.
 #[track_caller]
 pub(crate) fn raw_status(answer: &str) -> u16 {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use server::ServeSettings;
 
-use crate::client::{raw, raw_status};
+use crate::client::{exchange, raw, raw_status};
 use crate::site::{Setup, Site};
 
 #[test]
@@ -160,24 +160,24 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn a_refusal_leaves_the_connection_usable() {
     let site = Site::usual();
-    let one = |key: &str, content_type: &str, body: &str, close: &str| {
+    let one = |key: &str, content_type: &str, body: &str| {
         format!(
             "POST /v1/inquiries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: {content_type}\r\n\
-             {close}Content-Length: {}\r\n\r\n{body}",
+             Content-Length: {}\r\n\r\n{body}",
             body.len()
         )
     };
     let good = json!({"person_id": "5742616694"}).to_string();
     for (status, refused) in [
-        (401, one("no.key", "application/json", &good, "")),
-        (403, one(&site.keys.ops, "application/json", &good, "")),
-        (415, one(&site.keys.clinic, "text/plain", &good, "")),
-        (400, one(&site.keys.clinic, "application/json", "{", "")),
-        (422, one(&site.keys.clinic, "application/json", "{}", "")),
+        (401, one("no.key", "application/json", &good)),
+        (403, one(&site.keys.ops, "application/json", &good)),
+        (415, one(&site.keys.clinic, "text/plain", &good)),
+        (400, one(&site.keys.clinic, "application/json", "{")),
+        (422, one(&site.keys.clinic, "application/json", "{}")),
     ] {
-        let next = one(&site.keys.clinic, "application/json", &good, "Connection: close\r\n");
-        let answers = raw(site.address(), format!("{refused}{next}").as_bytes());
-        assert_eq!(raw_status(&answers), status);
-        assert!(answers.contains("HTTP/1.1 201 Created"), "{answers}");
+        let mut stream = TcpStream::connect(site.address()).unwrap();
+        assert_eq!(raw_status(&exchange(&mut stream, &refused)), status);
+        let next = one(&site.keys.clinic, "application/json", &good);
+        assert_eq!(raw_status(&exchange(&mut stream, &next)), 201, "after {status}");
     }
 }

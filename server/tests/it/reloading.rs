@@ -10,7 +10,7 @@ use serde_json::json;
 use server::{NewProvider, Ownership, ProviderKind, Scope, add_provider};
 
 use crate::client::Client;
-use crate::site::{AS_OF, Site, publish, wait_until};
+use crate::site::{AS_OF, Site, logged, publish, wait_until};
 
 #[test]
 fn a_new_generation_is_swapped_in_without_a_failed_request() {
@@ -49,8 +49,12 @@ fn a_refused_generation_keeps_the_one_before_and_a_rollback_works() {
     let snapshots = site.path("snapshots");
     let first = fs::read_to_string(snapshots.join("CURRENT")).unwrap();
     fs::write(snapshots.join("CURRENT"), "2026-11-23-abcdefabcdef\n").unwrap();
-    site.running().look_now();
-    thread::sleep(std::time::Duration::from_millis(200));
+    for _ in 0..3 {
+        site.running().look_now();
+        thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let line = ["kept the generation before", "2026-11-23-abcdefabcdef", snapshots.to_str().unwrap()];
+    assert_eq!(logged(&line), 1, "a refusal is logged once");
     let ready = site.client.get("/readyz", &[]);
     assert_eq!((ready.status, &ready.json()["snapshot"]), (200, &json!(first.trim())));
     fs::remove_file(snapshots.join("CURRENT")).unwrap();

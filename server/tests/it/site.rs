@@ -180,6 +180,12 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 /// What the service logged in this process, at every level.
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
+/// How many lines of the log hold all of these texts.
+pub(crate) fn logged(texts: &[&str]) -> usize {
+    let log = String::from_utf8(LOG.lock().unwrap().clone()).unwrap();
+    log.lines().filter(|line| texts.iter().all(|text| line.contains(text))).count()
+}
+
 struct LogWriter;
 
 impl Write for LogWriter {

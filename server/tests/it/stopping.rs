@@ -32,8 +32,9 @@ fn a_request_under_way_is_answered_and_an_idle_connection_does_not_matter() {
             began.elapsed()
         });
         thread::sleep(Duration::from_millis(500));
-        assert!(!stopping.is_finished() && !asking.is_finished());
-        site.disk.set(Syncs::Work);
+        let waited = !stopping.is_finished() && !asking.is_finished();
+        site.disk.set(Syncs::Work); // Before anything can fail: a held disk would hold the test.
+        assert!(waited, "the stop did not wait for the request under way");
         assert_eq!(asking.join().unwrap(), 201);
         assert!(stopping.join().unwrap() < Duration::from_secs(10), "the idle connection held the stop up");
     });
