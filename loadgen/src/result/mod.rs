@@ -4,16 +4,20 @@
 //! them, the writers here read them. Every writer takes a finished document and a stream; none of them opens
 //! a connection, reads a clock or computes a percentile other than from a histogram.
 
+mod convert;
 mod csv;
 mod document;
 mod hdr_log;
 mod html;
 mod model;
 mod outputs;
+#[cfg(test)]
+mod sample;
 mod search;
 mod text;
 mod verdict;
 
+pub(crate) use convert::{ReportArgs, ReportError, report};
 pub(crate) use document::{Document, DocumentError};
 
 pub(crate) use model::{
