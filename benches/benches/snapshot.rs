@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use benches::{Population, SCALES, build_into, mobile_key};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use snapshots::open_current;
 
 fn snapshot(criterion: &mut Criterion) {
@@ -15,7 +15,7 @@ fn snapshot(criterion: &mut Criterion) {
         let content = population.open().content;
         let bytes: u64 = content.files.values().map(|file| file.length).sum();
         let mut group = criterion.benchmark_group(format!("snapshot/{}", scale.name));
-        group.sample_size(10);
+        group.sample_size(10).sampling_mode(SamplingMode::Flat);
         group.throughput(Throughput::Bytes(bytes));
         group.bench_function("open", |bencher| {
             bencher.iter(|| open_current(&population.snapshots(), &[mobile_key()]).map(drop));

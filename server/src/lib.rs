@@ -29,7 +29,7 @@ pub use http::baseline;
 pub use log::init as init_log;
 pub use provider_file::{AddError, ApiKey, NewProvider, add_provider};
 pub use providers::{Ownership, ProviderKind, ProvidersError, Scope};
-pub use serve::{Parts, Running, ServeError, serve, start};
+pub use serve::{Parts, Running, ServeError, StopSignals, serve, start};
 pub use settings::{DRAIN_TIMEOUT_S_MAX, ServeSettings};
 
 /// Today in Tehran; none when the machine's clock stands outside 1900-01-01..2079-06-05.

@@ -74,17 +74,35 @@ pub enum ServeError {
 pub fn serve(
     settings: &ServeSettings,
     parts: Parts,
+    signals: StopSignals,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
-    let (events, next_event) = channel();
-    // Before anything else: a signal during the start counts.
-    forward_signals(events.clone()).map_err(ServeError::Start)?;
+    let StopSignals { events, next_event } = signals;
     let running = start_with_events(settings, parts, |_| {}, Some(events))?;
     let asked_to_stop = wait_for_stop(&running, &next_event, ready);
     let stopped = running.stop();
     tracing::info!("stopped");
     stopped?;
     if asked_to_stop { Ok(()) } else { Err(ServeError::Http("nobody had asked it to".to_owned())) }
+}
+
+/// SIGTERM, SIGINT and SIGHUP, caught from when this is made. A signal that comes while the ledger is still
+/// being opened takes effect once it is.
+pub struct StopSignals {
+    events: Sender<Event>,
+    next_event: Receiver<Event>,
+}
+
+impl StopSignals {
+    /// Catches the signals from now on.
+    ///
+    /// # Errors
+    /// [`ServeError::Start`].
+    pub fn catch() -> Result<StopSignals, ServeError> {
+        let (events, next_event) = channel();
+        forward_signals(events.clone()).map_err(ServeError::Start)?;
+        Ok(StopSignals { events, next_event })
+    }
 }
 
 fn forward_signals(events: Sender<Event>) -> io::Result<()> {

@@ -19,7 +19,7 @@ use super::output;
 use super::progress::{Bar, BuildBars};
 use super::secrets::{self, Secrets};
 use super::serve::{Places, open_parts};
-use crate::{NewProvider, Ownership, ProviderKind, Scope, ServeSettings, add_provider};
+use crate::{NewProvider, Ownership, ProviderKind, Scope, ServeSettings, StopSignals, add_provider};
 
 const SEED: u64 = 1405;
 const TARGETS: u64 = 10_000;
@@ -91,9 +91,10 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), CommandError> {
         (Some(_), _) => {}
     }
     let settings = ServeSettings { listen: args.listen, ..ServeSettings::default() };
+    let signals = StopSignals::catch()?;
     let parts = open_parts(layout.places(), &settings)?;
     let guide = Guide::load(&layout)?;
-    Ok(crate::serve(&settings, parts, move |address| {
+    Ok(crate::serve(&settings, parts, signals, move |address| {
         let _ = output::line(&guide.text(address)); // The service goes on without a reader.
     })?)
 }

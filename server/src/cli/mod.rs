@@ -37,7 +37,7 @@ What `snapshot build` publishes later, a running `serve` takes up by itself with
 
 /// Is this person covered for treatment today? The eligibility service and its tools.
 #[derive(Parser)]
-#[command(name = "estehqaq", version, after_help = FROM_NOTHING)]
+#[command(name = "estehqaq", version, max_term_width = 100, after_help = FROM_NOTHING)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -13,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::options::CommandError;
 use super::secrets::Secrets;
-use crate::{DRAIN_TIMEOUT_S_MAX, Parts, ServeSettings};
+use crate::{DRAIN_TIMEOUT_S_MAX, Parts, ServeSettings, StopSignals};
 
 /// The ledger that an empty folder becomes.
 pub(super) const DEFAULT_LEDGER: u16 = 1;
@@ -93,8 +93,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CommandError> {
         providers: required(raw.providers, "providers")?,
         secrets: required(raw.secrets, "secrets")?,
     };
+    // Before the ledger is opened, which may have to be read whole: a stop must not look like a crash.
+    let signals = StopSignals::catch()?;
     let ready = |address| tracing::info!(%address, "ready");
-    Ok(crate::serve(&settings, open_parts(places, &settings)?, ready)?)
+    Ok(crate::serve(&settings, open_parts(places, &settings)?, signals, ready)?)
 }
 
 fn required<T>(given: Option<T>, name: &str) -> Result<T, CommandError> {
