@@ -144,7 +144,7 @@ fn the_report_of_a_run_shows_every_point_of_its_json() {
         "cannot be trusted",
         "&lt;one wrong answer&gt;",
         "swap to 2026-11-22-3fa9c1d2e4b5",
-        "goal: p99 at most 5 ms",
+        "goal: p99, p99.9 at most 5 ms",
         "too few samples",
         "target line 12",
         "expected none, got objection_line",

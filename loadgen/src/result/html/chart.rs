@@ -100,11 +100,13 @@ impl Chart {
 
     fn legend(&self) -> String {
         let mut out = "<ul class=\"legend\">".to_owned();
-        for series in &self.series {
+        // A faint tail has its curve's colour; the sentence above the chart says what it is.
+        for series in self.series.iter().filter(|series| series.look != Look::Faint) {
             let shape = if series.look == Look::Dots { "dot" } else { "dash" };
-            let faint = if series.look == Look::Faint { " faint" } else { "" };
             let (colour, name) = (series.colour, escape(&series.name));
-            let _ = write!(out, "<li><span class=\"{shape} {colour}{faint}\"></span>{name}</li>");
+            let nothing = series.points.iter().all(|(_, y)| y.is_none());
+            let none = if nothing { " <i>(too few samples)</i>" } else { "" };
+            let _ = write!(out, "<li><span class=\"{shape} {colour}\"></span>{name}{none}</li>");
         }
         out + "</ul>"
     }
@@ -162,7 +164,7 @@ impl Chart {
 
     fn draw_marks(&self, out: &mut String) {
         let bottom = self.bottom();
-        for mark in &self.vertical {
+        for (line, mark) in self.vertical.iter().enumerate() {
             let (x, label, class) = (self.x_at(mark.at), escape(&mark.label), mark.class);
             // Near the right edge the words stand to the left of their line.
             let (side, at) = if x > 700.0 { ("end", x - 5.0) } else { ("start", x + 5.0) };
@@ -170,16 +172,16 @@ impl Chart {
                 out,
                 "<g class=\"mark {class}\"><path d=\"M{x:.1} {TOP}V{bottom}\"/>\
                  <text class=\"{side}\" x=\"{at:.1}\" y=\"{:.1}\">{label}</text></g>",
-                TOP + 13.0
+                TOP + 13.0 + 15.0 * (line % 4) as f64
             );
         }
-        for mark in &self.horizontal {
+        for (turn, mark) in self.horizontal.iter().enumerate() {
             let (y, label, class) = (self.y_at(mark.at), escape(&mark.label), mark.class);
             let _ = write!(
                 out,
                 "<g class=\"mark {class}\"><path d=\"M{LEFT} {y:.1}H{RIGHT}\"/>\
                  <text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{label}</text></g>",
-                RIGHT - 4.0,
+                RIGHT - 4.0 - 250.0 * (turn % 3) as f64,
                 y - 5.0
             );
         }

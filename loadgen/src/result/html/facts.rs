@@ -8,6 +8,7 @@ use crate::result::verdict::{Verdict, VerdictFacts};
 pub(super) fn head(
     name: &str,
     sub: &str,
+    meaning: &str,
     caveat: Option<&str>,
     verdict: &VerdictFacts,
     cards: &str,
@@ -22,11 +23,12 @@ pub(super) fn head(
         escape(name),
         verdict_badge(verdict.verdict),
         escape(sub),
-        meaning(verdict.verdict)
+        escape(meaning)
     )
 }
 
-fn meaning(verdict: Verdict) -> &'static str {
+/// What a verdict on goals says, and what it does not.
+pub(super) fn meaning(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Met => "Every goal was met, and the measurement can be trusted.",
         Verdict::Missed => "The server missed a goal. The measurement itself can be trusted.",

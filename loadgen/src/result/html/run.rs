@@ -66,7 +66,9 @@ fn head(run: &RunResult) -> String {
         run.elapsed_ms as f64 / 1_000.0,
         run.ended_by
     );
-    facts::head(&run.provenance.scenario.name, &sub, run.mode_caveat.as_deref(), &run.verdict, &cards)
+    let meaning = facts::meaning(run.verdict.verdict);
+    let caveat = run.mode_caveat.as_deref();
+    facts::head(&run.provenance.scenario.name, &sub, meaning, caveat, &run.verdict, &cards)
 }
 
 fn intended(run: &RunResult) -> String {
@@ -225,15 +227,20 @@ fn values(series: &[Series]) -> impl Iterator<Item = f64> + '_ {
     series.iter().flat_map(|s| s.points.iter().filter_map(|(_, y)| *y))
 }
 
-/// A line for each latency goal; the same limit in several stages is one line.
+/// A line for each limit on latency; goals with the same limit share one.
 fn goal_marks(run: &RunResult) -> Vec<Mark> {
-    let mut marks: Vec<Mark> = Vec::new();
+    let mut limits: Vec<(f64, Vec<String>)> = Vec::new();
     for goal in run.stages.iter().flat_map(|stage| &stage.goals).filter(|g| g.what.ends_with("_us")) {
         let what = goal.what.trim_end_matches("_us").replace("99_9", "99.9");
-        let label = format!("goal: {what} at most {}", micros(goal.limit));
-        if marks.iter().all(|mark| mark.label != label) {
-            marks.push(Mark { at: goal.limit, label, class: "goal" });
+        match limits.iter_mut().find(|(limit, _)| *limit == goal.limit) {
+            Some((_, names)) if names.contains(&what) => {}
+            Some((_, names)) => names.push(what),
+            None => limits.push((goal.limit, vec![what])),
         }
     }
-    marks
+    let mark = |(at, names): (f64, Vec<String>)| {
+        let label = format!("goal: {} at most {}", names.join(", "), micros(at));
+        Mark { at, label, class: "goal" }
+    };
+    limits.into_iter().map(mark).collect()
 }

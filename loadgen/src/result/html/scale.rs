@@ -149,8 +149,10 @@ fn linear_ticks(high: f64) -> (f64, f64, Vec<f64>) {
     let power = 10.0_f64.powf((high / 5.0).log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|s| high / s <= 6.0);
     let step = step.unwrap_or(power * 10.0);
-    let count = (high / step).ceil() as u32;
-    (0.0, f64::from(count) * step, (0..=count).map(|n| f64::from(n) * step).collect())
+    // A little air above the highest value, so that a constant rate does not hide under the frame.
+    let max = high * 1.06;
+    let count = (max / step).floor() as u32;
+    (0.0, max, (0..=count).map(|n| f64::from(n) * step).collect())
 }
 
 const TIME_STEPS_S: [u32; 16] =

@@ -13,6 +13,13 @@ use crate::result::search::{
 use crate::result::text::{describe_capacity, number};
 use crate::result::verdict::{Verdict, VerdictFacts};
 
+const CAPACITY_MEANS: &str = "The highest rate at which every goal was met in each repeat, with the interval \
+    in which it lies.";
+const COMPARE_MEANS: &str = "b held against a. The verdict is the worse of the two on their own goals; the \
+    ratios below say how they differ.";
+const CALIBRATION_MEANS: &str = "What this machine can send before the client itself becomes the limit, and \
+    how little latency it can tell apart.";
+
 pub(super) fn capacity_page(capacity: &CapacityResult) -> Page {
     let answer = describe_capacity(capacity);
     let mut page = Page::new(format!("capacity: {answer}"));
@@ -24,7 +31,7 @@ pub(super) fn capacity_page(capacity: &CapacityResult) -> Page {
         + &card("interval", &interval.unwrap_or_else(unknown), "highest confirmed, lowest failed")
         + &card("tries", &capacity.steps.len().to_string(), "rates tried, repeats included");
     let sub = format!("open_loop against {}. {answer}.", capacity.url);
-    page.lead(&facts::head("Capacity", &sub, None, &capacity.verdict, &cards));
+    page.lead(&facts::head("Capacity", &sub, CAPACITY_MEANS, None, &capacity.verdict, &cards));
     let percentile = capacity.goal_percentile.as_deref().unwrap_or("p99");
     let how = format!(
         "Each dot is one try at one rate, at its {} from the intended send. Repeats at a rate stand above \
@@ -47,7 +54,14 @@ pub(super) fn calibration_page(calibration: &CalibrationResult) -> Page {
     let met = calibration.ceiling_per_s.is_some();
     let verdict =
         VerdictFacts { verdict: if met { Verdict::Met } else { Verdict::Invalid }, reasons: Vec::new() };
-    page.lead(&facts::head("Calibration", "against the built-in null server", None, &verdict, &cards));
+    page.lead(&facts::head(
+        "Calibration",
+        "against the built-in null server",
+        CALIBRATION_MEANS,
+        None,
+        &verdict,
+        &cards,
+    ));
     let series = by_verdict(&calibration.steps, "p99");
     let chart = rate_chart("chart-calibration", "p99", series, None);
     page.section("latency-over-rate", "Latency over rate", "", &chart.html());
@@ -140,7 +154,7 @@ pub(super) fn compare_page(compare: &CompareResult) -> Page {
     let verdict =
         VerdictFacts { verdict: compare.a.verdict.max(compare.b.verdict), reasons: compare.warnings.clone() };
     let sub = format!("a is {}, b is {}", compare.a.label, compare.b.label);
-    page.lead(&facts::head("Compare", &sub, None, &verdict, &cards));
+    page.lead(&facts::head("Compare", &sub, COMPARE_MEANS, None, &verdict, &cards));
     let how = format!(
         "b over a, each with its {:.0} % bootstrap interval of {} resamples. An interval that holds 1 shows no \
          difference.",
