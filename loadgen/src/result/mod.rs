@@ -7,6 +7,8 @@
 mod convert;
 mod csv;
 mod document;
+#[cfg(test)]
+mod form_tests;
 mod hdr_log;
 mod html;
 mod model;

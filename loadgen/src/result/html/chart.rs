@@ -79,10 +79,11 @@ impl Chart {
         );
         self.draw_bands(&mut out);
         self.draw_axes(&mut out);
-        self.draw_marks(&mut out);
         for series in &self.series {
             self.draw_series(&mut out, series);
         }
+        // Over the curves: their words are outlined, so both stay readable.
+        self.draw_marks(&mut out);
         out + "<g class=\"hover\"></g></svg>"
     }
 
