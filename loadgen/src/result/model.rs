@@ -124,6 +124,10 @@ pub(crate) struct Tallied {
     pub(crate) latency_us: Latencies,
     /// From the actual send to the whole answer: what a closed loop would have seen.
     pub(crate) service_us: Latencies,
+    /// From the intended to the actual send time: waiting for a connection, and the client's lateness.
+    pub(crate) gap_us: Latencies,
+    /// Of the intended, those that asked again after an error.
+    pub(crate) retries: u64,
 }
 
 impl Tallied {

@@ -57,6 +57,8 @@ fn tallied(base: u64, count: u64) -> Tallied {
         errors_by_connection: BTreeMap::from([("timeout".to_owned(), 1)]),
         latency_us: latencies(base, count),
         service_us: latencies(base / 2, count),
+        gap_us: Latencies::new(),
+        retries: 0,
     }
 }
 

@@ -10,6 +10,9 @@ use crate::result::model::{RunResult, TimelinePoint};
 const OPEN_HOW: &str = "Counted from the moment the schedule meant to send. A stalled server shows here \
     with all the requests that had to wait behind the stall.";
 
+/// Name, colour, and where its values come from.
+type Curve<F> = (&'static str, &'static str, F);
+
 pub(super) fn page(run: &RunResult) -> Page {
     let mut page = Page::new(format!("{}: {}", run.provenance.scenario.name, run.verdict.verdict.word()));
     page.lead(&head(run));
@@ -114,7 +117,7 @@ fn spectrum_of(name: &str, colour: &'static str, latencies: &Latencies) -> Vec<S
 }
 
 fn latency_over_time(run: &RunResult) -> Chart {
-    let pick: [(&str, &'static str, fn(&LatencySummary) -> Percentile); 5] = [
+    let pick: [Curve<fn(&LatencySummary) -> Percentile>; 5] = [
         ("p50", "c1", |l| l.p50),
         ("p90", "c0", |l| l.p90),
         ("p99", "c2", |l| l.p99),
@@ -126,7 +129,7 @@ fn latency_over_time(run: &RunResult) -> Chart {
 }
 
 fn lateness(run: &RunResult) -> Chart {
-    let pick: [(&str, &'static str, fn(&LatencySummary) -> Percentile); 3] =
+    let pick: [Curve<fn(&LatencySummary) -> Percentile>; 3] =
         [("p50", "c1", |l| l.p50), ("p99", "c2", |l| l.p99), ("max", "c5", |l| l.max)];
     let series = pick.map(|(name, colour, of)| over_time(run, name, colour, |p| us(of(&p.lateness_us))));
     let limit = run.client.lateness_us_p99_max.map(|us| Mark {
@@ -138,7 +141,7 @@ fn lateness(run: &RunResult) -> Chart {
 }
 
 fn rate(run: &RunResult) -> Chart {
-    let pick: [(&str, &'static str, fn(&TimelinePoint) -> u64); 3] =
+    let pick: [Curve<fn(&TimelinePoint) -> u64>; 3] =
         [("intended", "c5", |p| p.intended), ("sent", "c0", |p| p.sent), ("answered", "c1", |p| p.completed)];
     let series = pick.map(|(name, colour, of)| per_second(run, name, colour, of));
     timed(run, "chart-rate", "requests a second", Unit::PerSecond, series.into(), Vec::new())
