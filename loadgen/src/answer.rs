@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::link::Answer;
+use crate::sender::Answer;
 use crate::targets::{Expected, ExpectedAnswer, ExpectedPersonal};
 use crate::tracking::TrackingCode;
 use crate::vocabulary::{Endpoint, IsoDate, MOBILE_MISMATCH, NoticeSet};
@@ -54,6 +54,21 @@ pub(crate) enum Verdict {
     Wrong(Wrong, Option<TrackingCode>),
     /// No answer to the inquiry but an HTTP error with this status.
     HttpError(u16),
+}
+
+/// The snapshot generation that an answer names, `2026-11-22-3fa9c1d2e4b5`; anything of another shape could be
+/// personal data and is nobody's generation. Looks for the field without reading the JSON.
+pub(crate) fn generation(body: &[u8]) -> Option<&str> {
+    const FIELD: &[u8] = b"\"snapshot\":\"";
+    let start = body.windows(FIELD.len()).position(|window| window == FIELD)? + FIELD.len();
+    let name = body.get(start..start + 23)?;
+    let shape = |(at, byte): (usize, &u8)| match at {
+        4 | 7 | 10 => *byte == b'-',
+        0..10 => byte.is_ascii_digit(),
+        _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+    };
+    let right = body.get(start + 23) == Some(&b'"') && name.iter().enumerate().all(shape);
+    if right { std::str::from_utf8(name).ok() } else { None }
 }
 
 /// Compares an answer with what its target expects.

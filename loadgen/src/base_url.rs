@@ -48,6 +48,11 @@ impl BaseUrl {
         (&self.host, self.port)
     }
 
+    /// As results name it.
+    pub(crate) fn text(&self) -> String {
+        format!("http://{}", self.authority())
+    }
+
     /// The value of the `Host` header.
     pub(crate) fn authority(&self) -> String {
         if self.host.contains(':') {

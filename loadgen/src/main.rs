@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use loadgen::{Cli, Outcome, execute};
+use loadgen::{Cli, execute};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -15,12 +15,11 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    match execute(cli, &mut io::stdout().lock(), &mut io::stderr()) {
-        Ok(Outcome::AllRight) => ExitCode::SUCCESS,
-        Ok(Outcome::WrongOrFailed) => ExitCode::from(3),
+    match execute(cli, &mut io::stdout().lock(), Box::new(io::stderr())) {
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             let _ = writeln!(io::stderr(), "loadgen: {failure}");
-            ExitCode::from(if failure.is_usage() { 2 } else { 1 })
+            ExitCode::from(failure.exit_code())
         }
     }
 }

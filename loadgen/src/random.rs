@@ -132,10 +132,14 @@ mod tests {
             let weights: Vec<f64> = (1..=50).map(|k| f64::from(k).powf(-exponent)).collect();
             let sum: f64 = weights.iter().sum();
             // Chi-squared with 49 degrees of freedom: 94 is the 0.9999 quantile.
-            let chi: f64 = counts.iter().zip(&weights).map(|(&count, weight)| {
-                let due = weight / sum * f64::from(draws);
-                (f64::from(count) - due).powi(2) / due
-            }).sum();
+            let chi: f64 = counts
+                .iter()
+                .zip(&weights)
+                .map(|(&count, weight)| {
+                    let due = weight / sum * f64::from(draws);
+                    (f64::from(count) - due).powi(2) / due
+                })
+                .sum();
             assert!(chi < 94.0, "exponent {exponent}: {chi}");
         }
     }

@@ -1,39 +1,41 @@
-//! One run: finds the server, opens the connections, starts a send loop on each, waits for them all.
+//! One run: finds the server, opens the connections, starts a sender on each thread, collects what they report.
 //!
-//! A single thread does everything. Connections are opened before the clock starts.
+//! Connections are opened before the clock starts. The main thread only counts and shows.
 
-use std::cell::RefCell;
-use std::io::{self, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::rc::Rc;
-use std::time::SystemTime;
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, interval_at};
-
+use crate::assemble;
 use crate::base_url::BaseUrl;
-use crate::config::RunConfig;
-use crate::host::main_thread_busy_ns;
+use crate::clock::{Clock, us_up};
+use crate::collector::{Collector, Recent};
 use crate::keys::ApiKey;
-use crate::link::Link;
-use crate::order::Order;
-use crate::progress::Progress;
-use crate::report::{Measured, Report};
-use crate::schedule::ClosedLoop;
-use crate::sender::{RequestHeads, Shared, send_loop};
-use crate::tally::Counts;
+use crate::live::{LiveFeed, LiveSnapshot};
+use crate::record::{Batch, Opened};
+use crate::result::{Mode, RunResult, ShardFacts, Timeline};
+use crate::scenario::{Pace, Scenario};
+use crate::schedule::{ClosedLoop, OpenLoop, Schedule, Share};
+use crate::sender::{Connection, Heads, Sender, Shared, Tls, Wire};
 use crate::targets::Targets;
 use crate::tracking::SeenCodes;
+use crate::traffic::{Picker, TrafficError};
 
 /// Why a run could not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
-    #[error("cannot start the event loop: {0}; is the limit of open files too low?")]
-    Runtime(#[source] io::Error),
+    #[error("cannot start a sender: {0}; is the limit of open files or threads too low?")]
+    Sender(#[source] io::Error),
     #[error("cannot find the host of --url: {0}; check the name")]
     Resolve(#[source] io::Error),
     #[error("cannot open connection {number} of {wanted} to {authority}: {source}; {}", advice(*number))]
     Connect { number: usize, wanted: usize, authority: String, source: io::Error },
+    #[error(transparent)]
+    Traffic(#[from] TrafficError),
+    #[error("--start-at has passed by {0} s; give a time that is still to come")]
+    StartPassed(u64),
 }
 
 fn advice(number: usize) -> &'static str {
@@ -44,101 +46,272 @@ fn advice(number: usize) -> &'static str {
     }
 }
 
-/// Carries the run out to its end and reports. Progress goes to `notes`.
-pub(crate) fn run(
-    config: RunConfig,
-    keys: Vec<ApiKey>,
-    targets: Targets,
-    notes: &mut dyn Write,
-) -> Result<Report, RunError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
-    LocalSet::new().block_on(&runtime, drive(config, keys, targets, notes))
+/// Everything about a run but its scenario and its server.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) keys: Vec<ApiKey>,
+    pub(crate) targets: Arc<Targets>,
+    pub(crate) threads: usize,
+    pub(crate) seed: u64,
+    pub(crate) share: Share,
+    pub(crate) start_at: Option<SystemTime>,
+    pub(crate) tracking_codes_max: usize,
+    pub(crate) handicap_ns: u64,
 }
 
-async fn drive(
-    config: RunConfig,
-    keys: Vec<ApiKey>,
-    targets: Targets,
-    notes: &mut dyn Write,
-) -> Result<Report, RunError> {
-    let links = open_links(&config).await?;
-    let count = u32::try_from(targets.inquiries.len()).expect("bodies of at least 2 bytes fill 4 GiB first");
-    let seen = SeenCodes::new(config.tracking_codes_max, config.requests_max);
-    let order = Order::new(count, config.seed);
-    let started_at = SystemTime::now();
-    let (start, busy_before) = (Instant::now(), main_thread_busy_ns());
-    let schedule = ClosedLoop::new(start, config.warmup, config.duration, config.requests_max);
-    let shared = Rc::new(Shared {
-        targets,
-        schedule: RefCell::new(Box::new(schedule)),
-        order: RefCell::new(order),
-        counts: RefCell::new(Counts::new(seen)),
-        timeout: config.timeout,
-    });
-    let mut loops = JoinSet::new();
-    for (index, link) in links.into_iter().enumerate() {
-        let key = if keys.is_empty() { None } else { Some(&keys[index % keys.len()]) };
-        let heads = RequestHeads::new(&config.url.authority(), key);
-        loops.spawn_local(send_loop(Rc::clone(&shared), link, heads));
+impl Setup {
+    pub(crate) fn shard(&self) -> ShardFacts {
+        let number = u32::try_from(self.share.number + 1).unwrap_or(u32::MAX);
+        ShardFacts { numbers: vec![number], count: u32::try_from(self.share.count).unwrap_or(u32::MAX) }
     }
-    let progress = Progress::new(&config, notes);
-    let reconnects = wait_for_all(&mut loops, progress, start, &shared.counts).await;
-    let wall = start.elapsed();
-    let busy_ns = main_thread_busy_ns().zip(busy_before).map(|(after, before)| after.saturating_sub(before));
-    let shared = Rc::into_inner(shared).expect("every send loop has ended");
-    let measured = Measured { started_at, wall, busy_ns, reconnects };
-    Ok(Report::new(&config, shared, measured))
 }
 
-/// Waits for the send loops while telling how far they are; the sum of their reconnects.
-async fn wait_for_all(
-    loops: &mut JoinSet<Link>,
-    mut progress: Progress<'_>,
-    start: Instant,
-    counts: &RefCell<Counts>,
-) -> u64 {
-    let mut ticks = interval_at(start + progress.every(), progress.every());
-    let mut reconnects = 0;
-    loop {
-        tokio::select! {
-            ended = loops.join_next() => match ended {
-                Some(link) => reconnects += link.expect("a send loop does not panic").reconnects(),
-                None => return reconnects,
-            },
-            _ = ticks.tick() => progress.tell(start.elapsed(), &counts.borrow()),
+/// How a run came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    AsPlanned,
+    GoalMissed,
+    Interrupted,
+}
+
+/// Spinning takes at most this part of the mean gap between two requests of a sender, and this long.
+const SPIN_PART: f64 = 0.05;
+const SPIN_NS_MAX: f64 = 20_000.0;
+/// Between opening the connections and the first request.
+const LEAD: Duration = Duration::from_millis(20);
+const PUBLISH: Duration = Duration::from_millis(200);
+
+/// Carries a scenario out to its end. What happens meanwhile goes to `feed`.
+pub(crate) fn run(
+    setup: &Setup,
+    scenario: &Scenario,
+    url: &BaseUrl,
+    feed: &LiveFeed,
+) -> Result<RunResult, RunError> {
+    let picker = Picker::new(scenario, setup.seed, &setup.targets, &setup.keys)?;
+    let tls = None;
+    let (connections, opened) = open_connections(setup, scenario, url, tls.as_ref())?;
+    let lead = match setup.start_at {
+        None => LEAD,
+        Some(at) => at
+            .duration_since(SystemTime::now())
+            .map_err(|late| RunError::StartPassed(late.duration().as_secs()))?,
+    };
+    let (clock, started_at) = (Clock::starting_at(Instant::now() + lead), SystemTime::now() + lead);
+    let timeline = Timeline::for_duration_ms(scenario.plan.duration_ns() / 1_000_000);
+    let shared = Arc::new(Shared {
+        clock,
+        targets: Arc::clone(&setup.targets),
+        picker,
+        heads: heads(url, &setup.keys),
+        seen: SeenCodes::new(setup.tracking_codes_max, codes_expected(scenario)),
+        stop: AtomicBool::new(false),
+        timeout_ns: scenario.timeout_ms * 1_000_000,
+        requests_per_connection: scenario.requests_per_connection,
+        retries: scenario.traffic.as_ref().and_then(|traffic| traffic.retries),
+        interval_ns: timeline.interval_ms * 1_000_000,
+        tls,
+        handicap_ns: setup.handicap_ns,
+    });
+    let (out, batches) = mpsc::channel();
+    let threads = start_senders(setup, scenario, &shared, connections, &out)?;
+    drop(out);
+    let mut collector = Collector::new(Arc::clone(&scenario.plan), shared.interval_ns, threads.len());
+    collector.add(Batch { opened, ..Batch::default() });
+    let ended = collect(&batches, &mut collector, scenario, &shared, feed);
+    for thread in threads {
+        thread.join().expect("a sender does not panic");
+    }
+    Ok(assemble::run_result(setup, scenario, url, &shared.seen, collector, started_at, ended))
+}
+
+fn codes_expected(scenario: &Scenario) -> u64 {
+    match scenario.pace {
+        Pace::Closed { requests_max } => requests_max,
+        Pace::Open(_) => scenario.plan.stages.iter().map(|stage| stage.mass).sum::<f64>() as u64 * 2,
+    }
+}
+
+fn heads(url: &BaseUrl, keys: &[ApiKey]) -> Vec<Heads> {
+    let authority = url.authority();
+    if keys.is_empty() {
+        return vec![Heads::new(&authority, None)];
+    }
+    keys.iter().map(|key| Heads::new(&authority, Some(key))).collect()
+}
+
+type Dealt = Vec<Vec<(Connection, usize)>>;
+
+fn start_senders(
+    setup: &Setup,
+    scenario: &Scenario,
+    shared: &Arc<Shared>,
+    connections: Dealt,
+    out: &mpsc::Sender<Batch>,
+) -> Result<Vec<std::thread::JoinHandle<()>>, RunError> {
+    let count = connections.len() as u64;
+    let rate_per_sender = scenario.plan.rate_max_per_s() / setup.share.split(0, count).count as f64;
+    let spin_ns = (SPIN_PART * 1e9 / rate_per_sender.max(1.0)).min(SPIN_NS_MAX) as u64;
+    let mut senders = Vec::new();
+    for (number, connections) in connections.into_iter().enumerate() {
+        let schedule = schedule(setup, scenario, setup.share.split(number as u64, count));
+        let sender = Sender::new(number, Arc::clone(shared), schedule, connections, spin_ns, out.clone());
+        senders.push(sender.map_err(RunError::Sender)?);
+    }
+    let start = |sender: Sender| {
+        let builder = std::thread::Builder::new().name("sender".to_owned());
+        builder.spawn(move || {
+            prefer_this_thread();
+            sender.run();
+        })
+    };
+    senders.into_iter().map(|sender| start(sender).map_err(RunError::Sender)).collect()
+}
+
+fn schedule(setup: &Setup, scenario: &Scenario, share: Share) -> Box<dyn Schedule> {
+    match scenario.pace {
+        Pace::Open(arrivals) => {
+            Box::new(OpenLoop::new(Arc::clone(&scenario.plan), arrivals, setup.seed, share))
+        }
+        Pace::Closed { requests_max } => {
+            let of = |warmup| {
+                let stages = scenario.plan.stages.iter().filter(move |stage| stage.warmup == warmup);
+                stages.map(|stage| stage.duration_ns).sum()
+            };
+            Box::new(ClosedLoop::new(of(true), of(false), requests_max, share))
         }
     }
 }
 
-async fn open_links(config: &RunConfig) -> Result<Vec<Link>, RunError> {
-    let addresses = resolve(&config.url)?;
-    let failed = |number, source| RunError::Connect {
-        number,
-        wanted: config.connections,
-        authority: config.url.authority(),
-        source,
+/// Timers that are exact, and a core as soon as one is wanted, where the system allows it: a sender sleeps most
+/// of the time and must be on time.
+fn prefer_this_thread() {
+    // Where it is refused, lateness shows what that costs.
+    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+    let _ = rustix::process::setpriority_process(None, -15);
+}
+
+/// Counts until every sender has ended. Ends the run early when a goal is lost or somebody asks for it.
+fn collect(
+    batches: &mpsc::Receiver<Batch>,
+    collector: &mut Collector,
+    scenario: &Scenario,
+    shared: &Shared,
+    feed: &LiveFeed,
+) -> Ended {
+    let (mut ended, mut watch) = (Ended::AsPlanned, Watch::new());
+    loop {
+        match batches.recv_timeout(PUBLISH) {
+            Ok(batch) => collector.add(batch),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return ended,
+        }
+        if watch.published.elapsed() < PUBLISH {
+            continue;
+        }
+        feed.publish(watch.snapshot(collector, scenario, shared.clock));
+        if ended == Ended::AsPlanned {
+            if feed.stop_requested() {
+                ended = Ended::Interrupted;
+            } else if scenario.abort_on_miss && assemble::is_lost(collector, scenario) {
+                ended = Ended::GoalMissed;
+            }
+            shared.stop.store(ended != Ended::AsPlanned, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What changes from one look at a run to the next.
+struct Watch {
+    published: Instant,
+    second: Instant,
+    earlier: crate::collector::Progress,
+    shown: LiveSnapshot,
+}
+
+impl Watch {
+    fn new() -> Watch {
+        let (now, shown) = (Instant::now(), LiveSnapshot::default());
+        Watch { published: now, second: now, earlier: crate::collector::Progress::default(), shown }
+    }
+
+    fn snapshot(&mut self, collector: &mut Collector, scenario: &Scenario, clock: Clock) -> LiveSnapshot {
+        self.published = Instant::now();
+        let (now, plan) = (collector.progress, &scenario.plan);
+        let number = plan.stage_at(clock.now_ns()) as usize;
+        let span = self.second.elapsed().as_secs_f64();
+        if span >= 1.0 {
+            let per_s = |now: u64, earlier: u64| (now - earlier) as f64 / span;
+            self.shown.intended_per_s = per_s(now.intended, self.earlier.intended);
+            self.shown.sent_per_s = per_s(now.sent, self.earlier.sent);
+            self.shown.answered_per_s = per_s(now.answered, self.earlier.answered);
+            let recent = std::mem::replace(&mut collector.recent, Recent::new());
+            self.shown.latency_us = recent.latency.summary();
+            self.shown.service_us = recent.service.summary();
+            self.shown.lateness_us = recent.lateness.summary();
+            self.shown.busy_share = recent.busy.iter().copied().fold(0.0, f64::max);
+            (self.earlier, self.second) = (now, Instant::now());
+            let stage = collector.stage(number);
+            self.shown.goals = scenario.goals[number].judge(|endpoint| match endpoint {
+                "all" => Some(&stage.total),
+                name => stage.endpoints.get(name),
+            });
+        }
+        self.shown.mode = if scenario.is_closed() { Mode::ClosedLoop } else { Mode::OpenLoop };
+        self.shown.scenario.clone_from(&scenario.facts.name);
+        self.shown.stage.clone_from(&plan.stages[number].name);
+        (self.shown.stage_number, self.shown.stages) = (number + 1, plan.stages.len());
+        (self.shown.elapsed, self.shown.total) = (clock.elapsed(), Duration::from_nanos(plan.duration_ns()));
+        self.shown.in_flight = now.intended.saturating_sub(now.ended);
+        (self.shown.intended, self.shown.answered) = (now.intended, now.answered);
+        (self.shown.wrong_answers, self.shown.errors) = (now.wrong, now.errors);
+        self.shown.generation = collector.generation();
+        self.shown.swaps = collector.swaps().len() as u64;
+        self.shown.clone()
+    }
+}
+
+fn open_connections(
+    setup: &Setup,
+    scenario: &Scenario,
+    url: &BaseUrl,
+    tls: Option<&Tls>,
+) -> Result<(Dealt, Vec<Opened>), RunError> {
+    let wanted = scenario.connections;
+    let failed = |number, source| RunError::Connect { number, wanted, authority: url.authority(), source };
+    let timeout = Duration::from_millis(scenario.timeout_ms);
+    let (mut opened, mut first) = (Vec::with_capacity(wanted), None);
+    let mut open = |address: SocketAddr| {
+        let from = Instant::now();
+        let stream = TcpStream::connect_timeout(&address, timeout)?;
+        let tcp_us = us_up(from.elapsed().as_nanos() as u64);
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let connection = Connection::new(address, Some(Wire::new(stream, tls)?));
+        opened.push(Opened { tcp_us, tls: None, is_reconnect: false });
+        io::Result::Ok(connection)
     };
-    let mut links: Vec<Link> = Vec::with_capacity(config.connections);
     // The first address that takes a connection takes them all: `localhost` may be ::1 or 127.0.0.1.
     let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let mut address = None;
-    for candidate in addresses {
-        match Link::open(candidate, Instant::now() + config.timeout).await {
-            Ok(link) => {
-                links.push(link);
-                address = Some(candidate);
+    for candidate in resolve(url)? {
+        match open(candidate) {
+            Ok(connection) => {
+                first = Some((candidate, connection));
                 break;
             }
             Err(error) => refused = error,
         }
     }
-    let Some(address) = address else { return Err(failed(1, refused)) };
-    for number in 2..=config.connections {
-        let link = Link::open(address, Instant::now() + config.timeout).await;
-        links.push(link.map_err(|error| failed(number, error))?);
+    let Some((address, first)) = first else { return Err(failed(1, refused)) };
+    let threads = setup.threads.min(wanted);
+    let mut dealt: Dealt = std::iter::repeat_with(Vec::new).take(threads).collect();
+    let keys = setup.keys.len().max(1);
+    dealt[0].push((first, 0));
+    for number in 1..wanted {
+        let connection = open(address).map_err(|error| failed(number + 1, error))?;
+        dealt[number % threads].push((connection, number % keys));
     }
-    Ok(links)
+    Ok((dealt, opened))
 }
 
 fn resolve(url: &BaseUrl) -> Result<Vec<SocketAddr>, RunError> {

@@ -1,173 +1,104 @@
 //! Counts what requests came to. Right, unchecked, wrong and failed are four different things and add up
 //! to the requests; a slow answer is none of them, only slow.
-//!
-//! Latencies are those of answers, right or wrong, and of timeouts, which took at least that long: to leave
-//! them out would flatter the server. Error statuses and broken connections are counted but not timed,
-//! because a quick refusal would flatter it too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::answer::{Verdict, Wrong, WrongKind};
+use crate::answer::WrongKind;
 use crate::latency::Latencies;
-use crate::link::LinkError;
-use crate::schedule::Phase;
-use crate::targets::Inquiry;
-use crate::tracking::{SeenCodes, TrackingCode};
-use crate::vocabulary::Endpoint;
+use crate::record::{LinkError, Outcome, Record};
+use crate::result::Tallied;
 
-/// Counts and latencies of one kind of request.
+/// Counts and latencies of some requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Tally {
-    pub(crate) requests: u64,
+    pub(crate) intended: u64,
+    sent: u64,
+    retries: u64,
     pub(crate) right: u64,
     pub(crate) unchecked: u64,
-    pub(crate) wrong: BTreeMap<WrongKind, u64>,
-    pub(crate) http_errors: BTreeMap<u16, u64>,
-    pub(crate) link_errors: BTreeMap<LinkError, u64>,
-    pub(crate) latencies: Latencies,
+    wrong: BTreeMap<WrongKind, u64>,
+    http_errors: BTreeMap<u16, u64>,
+    link_errors: BTreeMap<LinkError, u64>,
+    latency: Latencies,
+    service: Latencies,
+    gap: Latencies,
 }
 
 impl Tally {
     pub(crate) fn new() -> Tally {
         Tally {
-            requests: 0,
+            intended: 0,
+            sent: 0,
+            retries: 0,
             right: 0,
             unchecked: 0,
             wrong: BTreeMap::new(),
             http_errors: BTreeMap::new(),
             link_errors: BTreeMap::new(),
-            latencies: Latencies::new(),
+            latency: Latencies::new(),
+            service: Latencies::new(),
+            gap: Latencies::new(),
         }
     }
 
-    pub(crate) fn wrong_answers(&self) -> u64 {
-        self.wrong.values().sum()
-    }
-
-    pub(crate) fn errors(&self) -> u64 {
-        self.http_errors.values().sum::<u64>() + self.link_errors.values().sum::<u64>()
-    }
-
-    /// Answers to inquiries, right, wrong or unchecked.
-    pub(crate) fn answers(&self) -> u64 {
-        self.right + self.unchecked + self.wrong_answers()
-    }
-
-    pub(crate) fn merge(&mut self, other: &Tally) {
-        self.requests += other.requests;
-        self.right += other.right;
-        self.unchecked += other.unchecked;
-        merge_counts(&mut self.wrong, &other.wrong);
-        merge_counts(&mut self.http_errors, &other.http_errors);
-        merge_counts(&mut self.link_errors, &other.link_errors);
-        self.latencies.merge(&other.latencies);
-    }
-
-    fn add(&mut self, result: &Result<Verdict, LinkError>, latency: Duration) {
-        self.requests += 1;
-        let timed = match result {
-            Ok(verdict) => !matches!(verdict, Verdict::HttpError(_)),
-            Err(error) => *error == LinkError::Timeout,
-        };
-        if timed {
-            self.latencies.record(latency);
+    pub(crate) fn add(&mut self, record: &Record) {
+        self.sent += u64::from(record.service_us.is_some());
+        self.retries += u64::from(record.is_retry);
+        if record.outcome.is_timed() {
+            self.latency.record(us(record.latency_us));
+            if let Some(service_us) = record.service_us {
+                self.service.record(us(service_us));
+            }
         }
-        match result {
-            Ok(Verdict::Right(_)) => self.right += 1,
-            Ok(Verdict::Unchecked(_)) => self.unchecked += 1,
-            Ok(Verdict::Wrong(wrong, _)) => *self.wrong.entry(wrong.kind).or_default() += 1,
-            Ok(Verdict::HttpError(status)) => *self.http_errors.entry(*status).or_default() += 1,
-            Err(error) => *self.link_errors.entry(*error).or_default() += 1,
+        if let Some(service_us) = record.service_us {
+            self.gap.record(us(record.latency_us.saturating_sub(service_us)));
+        }
+        match record.outcome {
+            Outcome::Right => self.right += 1,
+            Outcome::Unchecked => self.unchecked += 1,
+            Outcome::Wrong(kind) => *self.wrong.entry(kind).or_default() += 1,
+            Outcome::HttpError(status) => *self.http_errors.entry(status).or_default() += 1,
+            Outcome::LinkError(error) => *self.link_errors.entry(error).or_default() += 1,
+        }
+    }
+
+    /// As results carry it.
+    pub(crate) fn tallied(&self) -> Tallied {
+        let errors = self.http_errors.values().sum::<u64>() + self.link_errors.values().sum::<u64>();
+        Tallied {
+            intended: self.intended,
+            requests: self.sent,
+            right: self.right,
+            unchecked: self.unchecked,
+            wrong_answers: self.wrong.values().sum(),
+            errors,
+            wrong_by_kind: named(&self.wrong),
+            errors_by_http_status: self.http_errors.iter().map(|(k, n)| (k.to_string(), *n)).collect(),
+            errors_by_connection: named(&self.link_errors),
+            latency_us: self.latency.clone(),
+            service_us: self.service.clone(),
+            gap_us: self.gap.clone(),
+            retries: self.retries,
         }
     }
 }
 
-fn merge_counts<K: Ord + Copy>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
-    for (key, count) in from {
-        *into.entry(*key).or_default() += count;
+/// A count of microseconds as a span.
+pub(crate) fn us(us: u32) -> Duration {
+    Duration::from_micros(us.into())
+}
+
+/// The name that serde gives a variant.
+pub(crate) fn name_of(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
     }
 }
 
-/// The first wrong answer of a run: enough to find the target, nothing about the person.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct FirstWrong {
-    /// The line of the targets file, from 1.
-    pub(crate) line: u32,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) kind: WrongKind,
-    pub(crate) expected: String,
-    pub(crate) got: String,
-}
-
-/// Everything a run counts.
-#[derive(Debug)]
-pub(crate) struct Counts {
-    pub(crate) general: Tally,
-    pub(crate) personal: Tally,
-    /// Both endpoints; checked, but not part of the measurement.
-    pub(crate) warmup: Tally,
-    pub(crate) seen: SeenCodes,
-    pub(crate) first_wrong: Option<FirstWrong>,
-}
-
-impl Counts {
-    pub(crate) fn new(seen: SeenCodes) -> Counts {
-        let (general, personal, warmup) = (Tally::new(), Tally::new(), Tally::new());
-        Counts { general, personal, warmup, seen, first_wrong: None }
-    }
-
-    pub(crate) fn endpoint(&self, endpoint: Endpoint) -> &Tally {
-        match endpoint {
-            Endpoint::General => &self.general,
-            Endpoint::Personal => &self.personal,
-        }
-    }
-
-    /// Both endpoints, measured part.
-    pub(crate) fn measured(&self) -> Tally {
-        let mut all = self.general.clone();
-        all.merge(&self.personal);
-        all
-    }
-
-    /// Counts one request; `latency` is from its due time to its end.
-    pub(crate) fn add(
-        &mut self,
-        phase: Phase,
-        inquiry: &Inquiry,
-        result: Result<Verdict, LinkError>,
-        latency: Duration,
-    ) {
-        let result = result.map(|verdict| self.with_repeats(verdict));
-        let tally = match (phase, inquiry.endpoint) {
-            (Phase::Warmup, _) => &mut self.warmup,
-            (Phase::Measured, Endpoint::General) => &mut self.general,
-            (Phase::Measured, Endpoint::Personal) => &mut self.personal,
-        };
-        tally.add(&result, latency);
-        if let Ok(Verdict::Wrong(wrong, _)) = result
-            && self.first_wrong.is_none()
-        {
-            let Wrong { kind, expected, got } = wrong;
-            let (line, endpoint) = (inquiry.line, inquiry.endpoint);
-            self.first_wrong = Some(FirstWrong { line, endpoint, kind, expected, got });
-        }
-    }
-
-    /// Turns an otherwise good answer whose tracking code was given out before into a wrong one.
-    fn with_repeats(&mut self, verdict: Verdict) -> Verdict {
-        let code = match &verdict {
-            Verdict::Right(code) | Verdict::Unchecked(code) | Verdict::Wrong(_, code) => *code,
-            Verdict::HttpError(_) => None,
-        };
-        let repeated = code.is_some_and(|code: TrackingCode| !self.seen.is_new(code));
-        if !repeated || matches!(verdict, Verdict::Wrong(..)) {
-            return verdict;
-        }
-        let (expected, got) = ("a new tracking code".to_owned(), "one seen before in this run".to_owned());
-        Verdict::Wrong(Wrong { kind: WrongKind::TrackingCodeRepeated, expected, got }, code)
-    }
+fn named<K: Serialize>(counts: &BTreeMap<K, u64>) -> BTreeMap<String, u64> {
+    counts.iter().map(|(kind, count)| (name_of(kind), *count)).collect()
 }

@@ -10,7 +10,7 @@
 //! feeds both endpoints: `mobile` is dropped for the general one, `care` for the personal one. With an
 //! `expected`, a line feeds the endpoints it names; without, the general one, and the personal one when it
 //! has a `mobile`; such answers are counted as unchecked. `estehqaq extract synth` adds a `kind` to each line,
-//! its name for the case; it is not looked at yet.
+//! its name for the case, which helps to tell what class of request a line is.
 //!
 //! Everything is read and turned into bodies before the first request. Messages name the line only: the
 //! line itself holds personal data.
@@ -21,10 +21,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use crate::vocabulary::{Endpoint, IsoDate, NoticeSet, Reason, Status};
+use crate::scenario::Class;
+use crate::vocabulary::{Endpoint, IsoDate, MOBILE_MISMATCH, NoticeSet, Reason, Status};
 
 const MALFORMED: &str = "is not a target: {\"request\": {..}, \"expected\": {\"general\": {..}, \"personal\": {..}}}, with the contract's codes";
 
@@ -74,6 +74,7 @@ pub(crate) struct Inquiry {
     pub(crate) endpoint: Endpoint,
     /// The line of the targets file, from 1.
     pub(crate) line: u32,
+    pub(crate) class: Class,
     pub(crate) expected: Expected,
     body: Range<u32>,
 }
@@ -137,7 +138,36 @@ impl Targets {
         self.lines += 1;
         for (endpoint, expected) in expectations {
             let body = self.add_body(&raw.request, endpoint)?;
-            self.inquiries.push(Inquiry { endpoint, line, expected, body });
+            let class = raw.class(endpoint, &expected);
+            self.inquiries.push(Inquiry { endpoint, line, class, expected, body });
+        }
+        Ok(())
+    }
+
+    /// Adds inquiries with one mistyped digit, made of those whose ID is ten digits, `max` at most. A wrong
+    /// check digit is the one mistake whose answer needs no knowledge of the data.
+    pub(crate) fn add_mistyped(&mut self, max: usize) -> Result<(), TargetsError> {
+        let sources = self.inquiries.iter().filter(|inquiry| inquiry.class == Class::Ordinary);
+        let sources: Vec<(Endpoint, u32, Range<u32>)> =
+            sources.map(|inquiry| (inquiry.endpoint, inquiry.line, inquiry.body.clone())).collect();
+        let mut added = 0;
+        for (endpoint, line, range) in sources {
+            let body = &self.bodies[range.start as usize..range.end as usize];
+            let mut request: Map<String, Value> =
+                serde_json::from_slice(body).expect("written by `add_body`");
+            let national = request.get("id_kind").is_none_or(|kind| kind == "national");
+            let Some(id) = request.get("person_id").and_then(Value::as_str).filter(|_| national) else {
+                continue;
+            };
+            let Some(id) = with_wrong_check_digit(id) else { continue };
+            request.insert("person_id".to_owned(), Value::String(id));
+            let body = self.add_body(&request, endpoint)?;
+            let expected = Expected::Problem(BAD_CHECK_DIGIT.into());
+            self.inquiries.push(Inquiry { endpoint, line, class: Class::Mistyped, expected, body });
+            added += 1;
+            if added == max {
+                break;
+            }
         }
         Ok(())
     }
@@ -157,13 +187,24 @@ impl Targets {
     }
 }
 
+/// The code of a request whose ID has a wrong check digit.
+const BAD_CHECK_DIGIT: &str = "bad_check_digit";
+
+/// Another last digit: of ten digits, one alone is right.
+fn with_wrong_check_digit(id: &str) -> Option<String> {
+    if id.len() != 10 || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let last = id.as_bytes()[9] - b'0';
+    Some(format!("{}{}", &id[..9], (last + 1) % 10))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawTarget {
     request: Map<String, Value>,
     expected: Option<RawExpected>,
-    #[serde(default, rename = "kind")]
-    _kind: IgnoredAny,
+    kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +240,36 @@ struct RawPersonal {
 }
 
 impl RawTarget {
+    /// What this line is an example of. Without a `kind`, somebody not covered under no mobile number is
+    /// taken for unknown: the contract answers both alike.
+    fn class(&self, endpoint: Endpoint, expected: &Expected) -> Class {
+        let personal = self.expected.as_ref().and_then(|expected| expected.personal.as_ref());
+        let nobody = matches!(personal, Some(RawAnswerOr::Problem(code)) if &**code == MOBILE_MISMATCH);
+        let general = self.expected.as_ref().and_then(|expected| expected.general.as_ref());
+        let covered =
+            matches!(general, Some(RawAnswerOr::Answer(answer)) if answer.status == Status::Covered);
+        let reason = match personal {
+            Some(RawAnswerOr::Answer(answer)) => Some(answer.reason),
+            _ => None,
+        };
+        let kind = self.kind.as_deref();
+        if matches!(expected, Expected::Problem(code) if code.starts_with("bad_")) {
+            Class::Mistyped
+        } else if endpoint == Endpoint::General
+            && self.request.get("care").is_some_and(|care| care == "inpatient")
+        {
+            Class::Inpatient
+        } else if kind == Some("unknown") || reason == Some(Reason::UnknownPerson) {
+            Class::Unknown
+        } else if kind.is_none() && general.is_some() && !covered && nobody {
+            Class::Unknown
+        } else if reason == Some(Reason::Ended) || kind.is_some_and(|kind| kind.starts_with("lapsed")) {
+            Class::Lapsed
+        } else {
+            Class::Ordinary
+        }
+    }
+
     /// The expectation for an endpoint; `None` when this line does not feed it.
     fn expected_from(&self, endpoint: Endpoint) -> Result<Option<Expected>, ()> {
         let Some(expected) = &self.expected else {

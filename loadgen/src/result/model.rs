@@ -144,6 +144,8 @@ impl Tallied {
         merge_counts(&mut self.errors_by_connection, &other.errors_by_connection);
         self.latency_us.merge(&other.latency_us);
         self.service_us.merge(&other.service_us);
+        self.gap_us.merge(&other.gap_us);
+        self.retries += other.retries;
     }
 
     /// Whole answers, right, wrong or unchecked.

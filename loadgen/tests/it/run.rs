@@ -298,7 +298,7 @@ fn the_text_for_people_is_labelled_too() {
         "(closed_loop)",
         "general ",
         "personal ",
-        "seed 1, targets ",
+        "seed 1, scenario flags ",
     ];
     for part in lines {
         assert!(text.contains(part), "{part:?} is missing in {text}");

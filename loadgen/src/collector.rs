@@ -1,0 +1,361 @@
+//! Fills counts and histograms from what the senders report, on a thread that sends nothing.
+//!
+//! An interval of the timeline is closed once every sender is past it and every request due in it has ended;
+//! then its histograms are packed. So memory does not grow with the length of a run, but for the closed
+//! intervals, whose number is bounded.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::latency::Latencies;
+use crate::record::{Batch, FirstWrong, Record};
+use crate::result::{StageResult, Swap, Timeline, TimelinePoint};
+use crate::schedule::Plan;
+use crate::tally::{Tally, us};
+use crate::vocabulary::Endpoint;
+
+/// One stage's counts.
+#[derive(Debug)]
+struct Stage {
+    general: Tally,
+    personal: Tally,
+    lateness: Latencies,
+    /// Of each sender: nanoseconds busy and passed.
+    busy: Vec<(u64, u64)>,
+}
+
+/// One interval of the timeline while requests of it are under way.
+#[derive(Debug)]
+struct Interval {
+    stage: u32,
+    intended: u64,
+    ended: u64,
+    sent: u64,
+    completed: u64,
+    errors: u64,
+    wrong: u64,
+    latency: Latencies,
+    service: Latencies,
+    lateness: Latencies,
+}
+
+/// What the connections did.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pub(crate) opened: u64,
+    pub(crate) reconnects: u64,
+    pub(crate) requests_first: u64,
+    pub(crate) requests_reused: u64,
+    pub(crate) tcp: Latencies,
+    pub(crate) tls_full: Latencies,
+    pub(crate) tls_resumed: Latencies,
+}
+
+/// Counts of the whole run for whoever watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    pub(crate) intended: u64,
+    pub(crate) sent: u64,
+    pub(crate) ended: u64,
+    pub(crate) answered: u64,
+    pub(crate) wrong: u64,
+    pub(crate) errors: u64,
+}
+
+/// Everything of one run.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    plan: std::sync::Arc<Plan>,
+    interval_ns: u64,
+    stages: Vec<Stage>,
+    open: BTreeMap<u32, Interval>,
+    points: Vec<TimelinePoint>,
+    /// How far each sender is.
+    until_ns: Vec<u64>,
+    pub(crate) last_end_ns: u64,
+    pub(crate) busy_ns: u64,
+    pub(crate) first_wrong: Option<FirstWrong>,
+    pub(crate) connections: Connections,
+    generations: Vec<(u64, String)>,
+    pub(crate) progress: Progress,
+    pub(crate) recent: Recent,
+}
+
+/// The last second or so, for whoever watches.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    pub(crate) latency: Latencies,
+    pub(crate) service: Latencies,
+    pub(crate) lateness: Latencies,
+    pub(crate) busy: VecDeque<f64>,
+}
+
+impl Collector {
+    pub(crate) fn new(plan: std::sync::Arc<Plan>, interval_ns: u64, senders: usize) -> Collector {
+        let stage = |_: &_| Stage {
+            general: Tally::new(),
+            personal: Tally::new(),
+            lateness: Latencies::new(),
+            busy: vec![(0, 0); senders],
+        };
+        Collector {
+            stages: plan.stages.iter().map(stage).collect(),
+            plan,
+            interval_ns,
+            open: BTreeMap::new(),
+            points: Vec::new(),
+            until_ns: vec![0; senders],
+            last_end_ns: 0,
+            busy_ns: 0,
+            first_wrong: None,
+            connections: Connections {
+                opened: 0,
+                reconnects: 0,
+                requests_first: 0,
+                requests_reused: 0,
+                tcp: Latencies::new(),
+                tls_full: Latencies::new(),
+                tls_resumed: Latencies::new(),
+            },
+            generations: Vec::new(),
+            progress: Progress::default(),
+            recent: Recent::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, batch: Batch) {
+        self.add_busy(&batch);
+        for intended in &batch.intended {
+            let count = u64::from(intended.general) + u64::from(intended.personal);
+            self.progress.intended += count;
+            self.interval(intended.interval, intended.stage).intended += count;
+            let stage = &mut self.stages[intended.stage as usize];
+            stage.general.intended += u64::from(intended.general);
+            stage.personal.intended += u64::from(intended.personal);
+        }
+        for record in &batch.records {
+            self.add_record(record);
+        }
+        for opened in &batch.opened {
+            self.connections.opened += 1;
+            self.connections.reconnects += u64::from(opened.is_reconnect);
+            self.connections.tcp.record(us(opened.tcp_us));
+            match opened.tls {
+                Some((took_us, true)) => self.connections.tls_resumed.record(us(took_us)),
+                Some((took_us, false)) => self.connections.tls_full.record(us(took_us)),
+                None => {}
+            }
+        }
+        self.generations.extend(batch.generations);
+        let earlier =
+            |new: &FirstWrong, old: &Option<FirstWrong>| old.as_ref().is_none_or(|old| new.at_ns < old.at_ns);
+        if let Some(first) = batch.first_wrong.filter(|new| earlier(new, &self.first_wrong)) {
+            self.first_wrong = Some(first);
+        }
+        self.until_ns[batch.sender] = batch.until_ns;
+        self.close_intervals();
+    }
+
+    fn add_busy(&mut self, batch: &Batch) {
+        self.busy_ns += batch.busy_ns;
+        if batch.wall_ns == 0 || batch.is_last {
+            return;
+        }
+        let stage = self.plan.stage_at(batch.until_ns.saturating_sub(batch.wall_ns / 2)) as usize;
+        let (busy, wall) = &mut self.stages[stage].busy[batch.sender];
+        *busy += batch.busy_ns;
+        *wall += batch.wall_ns;
+        self.recent.busy.push_back(batch.busy_ns as f64 / batch.wall_ns as f64);
+        if self.recent.busy.len() > self.until_ns.len() * 5 {
+            self.recent.busy.pop_front();
+        }
+    }
+
+    fn add_record(&mut self, record: &Record) {
+        let stage = &mut self.stages[record.stage as usize];
+        match record.endpoint {
+            Endpoint::General => stage.general.add(record),
+            Endpoint::Personal => stage.personal.add(record),
+        }
+        stage.lateness.record(us(record.lateness_us));
+        let end_ns = record.due_ns + u64::from(record.latency_us) * 1_000;
+        self.last_end_ns = self.last_end_ns.max(end_ns);
+        if record.service_us.is_some() {
+            let first = record.first_on_connection;
+            self.connections.requests_first += u64::from(first);
+            self.connections.requests_reused += u64::from(!first);
+        }
+        self.progress.add(record);
+        self.recent.add(record);
+        let number = u32::try_from(record.due_ns / self.interval_ns).unwrap_or(u32::MAX);
+        let interval = self.interval(number, record.stage);
+        interval.add(record);
+    }
+
+    fn interval(&mut self, number: u32, stage: u32) -> &mut Interval {
+        self.open.entry(number).or_insert_with(|| Interval::new(stage))
+    }
+
+    fn close_intervals(&mut self) {
+        let past = self.until_ns.iter().copied().min().unwrap_or(0);
+        while let Some((&number, interval)) = self.open.first_key_value() {
+            let start_ns = u64::from(number) * self.interval_ns;
+            if start_ns.saturating_add(self.interval_ns) > past || interval.ended < interval.intended {
+                return;
+            }
+            let Some((_, interval)) = self.open.pop_first() else { return };
+            let generation = self.generation_at(start_ns + self.interval_ns);
+            self.points.push(interval.point(start_ns / 1_000_000, generation));
+        }
+    }
+
+    fn generation_at(&self, time_ns: u64) -> Option<String> {
+        let earlier = self.generations.iter().filter(|(at, _)| *at <= time_ns);
+        earlier.max_by_key(|(at, _)| *at).map(|(_, name)| name.clone())
+    }
+
+    pub(crate) fn generation(&self) -> Option<String> {
+        self.generation_at(u64::MAX)
+    }
+
+    /// Each generation that was new to the run, in order; the first is no swap. Senders meet one at slightly
+    /// different times, and late answers still name the old one: the first sight counts.
+    pub(crate) fn swaps(&self) -> Vec<Swap> {
+        let mut sights = self.generations.clone();
+        sights.sort();
+        let (mut swaps, mut known): (Vec<Swap>, Vec<String>) = (Vec::new(), Vec::new());
+        for (at_ns, to) in sights {
+            if known.contains(&to) {
+                continue;
+            }
+            if let Some(from) = known.last().cloned() {
+                swaps.push(Swap { t_ms: at_ns / 1_000_000, from, to: to.clone() });
+            }
+            known.push(to);
+        }
+        swaps
+    }
+
+    pub(crate) fn timeline(&mut self) -> Timeline {
+        let rest = std::mem::take(&mut self.open);
+        for (number, interval) in rest {
+            let start_ns = u64::from(number) * self.interval_ns;
+            let generation = self.generation_at(start_ns + self.interval_ns);
+            self.points.push(interval.point(start_ns / 1_000_000, generation));
+        }
+        Timeline { interval_ms: self.interval_ns / 1_000_000, points: std::mem::take(&mut self.points) }
+    }
+
+    /// The stage as results carry it, goals not judged yet.
+    pub(crate) fn stage(&self, index: usize) -> StageResult {
+        let (plan, stage) = (&self.plan.stages[index], &self.stages[index]);
+        let (general, personal) = (stage.general.tallied(), stage.personal.tallied());
+        let mut total = general.clone();
+        total.merge(&personal);
+        let seconds = (plan.duration_ns as f64 / 1e9).max(1e-9);
+        let by_name = [("general", general), ("personal", personal)];
+        let asked = by_name.into_iter().filter(|(_, tallied)| tallied.intended > 0);
+        StageResult {
+            name: plan.name.clone(),
+            shape: plan.shape.clone(),
+            warmup: plan.warmup,
+            starts_at_ms: plan.starts_at_ns / 1_000_000,
+            duration_ms: plan.duration_ns / 1_000_000,
+            intended_per_s: total.intended as f64 / seconds,
+            sent_per_s: total.requests as f64 / seconds,
+            endpoints: asked.map(|(name, tallied)| (name.to_owned(), tallied)).collect(),
+            total,
+            lateness_us: stage.lateness.clone(),
+            goals: Vec::new(),
+        }
+    }
+
+    /// The greatest share of its time that each sender was busy in any measured stage.
+    pub(crate) fn busy_shares(&self) -> Vec<f64> {
+        let measured = self.plan.stages.iter().zip(&self.stages).filter(|(plan, _)| !plan.warmup);
+        let stages: Vec<&Stage> = measured.map(|(_, stage)| stage).collect();
+        let share = |sender: usize| {
+            let shares = stages.iter().map(|stage| stage.busy[sender]);
+            shares.map(|(busy, wall)| busy as f64 / wall.max(1) as f64).fold(0.0, f64::max)
+        };
+        (0..self.until_ns.len()).map(share).collect()
+    }
+}
+
+impl Progress {
+    fn add(&mut self, record: &Record) {
+        self.ended += 1;
+        self.sent += u64::from(record.service_us.is_some());
+        let error = record.outcome.is_error();
+        self.errors += u64::from(error);
+        self.answered += u64::from(!error);
+        self.wrong += u64::from(matches!(record.outcome, crate::record::Outcome::Wrong(_)));
+    }
+}
+
+impl Recent {
+    pub(crate) fn new() -> Recent {
+        let (latency, service, lateness) = (Latencies::new(), Latencies::new(), Latencies::new());
+        Recent { latency, service, lateness, busy: VecDeque::new() }
+    }
+
+    fn add(&mut self, record: &Record) {
+        self.lateness.record(us(record.lateness_us));
+        if record.outcome.is_timed() {
+            self.latency.record(us(record.latency_us));
+            if let Some(service_us) = record.service_us {
+                self.service.record(us(service_us));
+            }
+        }
+    }
+}
+
+impl Interval {
+    fn new(stage: u32) -> Interval {
+        Interval {
+            stage,
+            intended: 0,
+            ended: 0,
+            sent: 0,
+            completed: 0,
+            errors: 0,
+            wrong: 0,
+            latency: Latencies::new(),
+            service: Latencies::new(),
+            lateness: Latencies::new(),
+        }
+    }
+
+    fn add(&mut self, record: &Record) {
+        self.ended += 1;
+        self.sent += u64::from(record.service_us.is_some());
+        self.errors += u64::from(record.outcome.is_error());
+        self.completed += u64::from(!record.outcome.is_error());
+        self.wrong += u64::from(matches!(record.outcome, crate::record::Outcome::Wrong(_)));
+        self.lateness.record(us(record.lateness_us));
+        if record.outcome.is_timed() {
+            self.latency.record(us(record.latency_us));
+            if let Some(service_us) = record.service_us {
+                self.service.record(us(service_us));
+            }
+        }
+    }
+
+    fn point(&self, t_ms: u64, generation: Option<String>) -> TimelinePoint {
+        TimelinePoint {
+            t_ms,
+            stage: self.stage,
+            intended: self.intended,
+            sent: self.sent,
+            completed: self.completed,
+            errors: self.errors,
+            wrong_answers: self.wrong,
+            latency_us: self.latency.summary(),
+            service_us: self.service.summary(),
+            lateness_us: self.lateness.summary(),
+            latency_histogram: self.latency.encode(),
+            service_histogram: self.service.encode(),
+            lateness_histogram: self.lateness.encode(),
+            generation,
+        }
+    }
+}

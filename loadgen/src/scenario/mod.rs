@@ -1,0 +1,115 @@
+//! A scenario: what is asked, how often, for how long, and what must hold. TOML, or flags written as TOML.
+//!
+//! `raw` is the file as it stands, `shape` turns its stages into rates over time. The text stays with the
+//! scenario and goes into every result, with its digest.
+
+mod raw;
+mod shape;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::goals::Limits;
+use crate::result::ScenarioFacts;
+use crate::schedule::{Arrivals, Plan};
+
+pub(crate) use raw::{Class, Provider, Retries, Traffic};
+
+/// Ready scenarios: their names and texts.
+pub(crate) const READY: [(&str, &str); 4] = [
+    ("demand", include_str!("../../scenarios/demand.toml")),
+    ("national-peak", include_str!("../../scenarios/national-peak.toml")),
+    ("retry-storm", include_str!("../../scenarios/retry-storm.toml")),
+    ("record-day", include_str!("../../scenarios/record-day.toml")),
+];
+
+/// Why a scenario cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScenarioError {
+    #[error(
+        "--scenario {name}: {source}; give a file or one of demand, national-peak, retry-storm, record-day"
+    )]
+    Read { name: String, source: std::io::Error },
+    #[error("the scenario {name} is not valid TOML of a scenario: {message}")]
+    Malformed { name: String, message: String },
+    #[error("the scenario {name}, stage {stage}: {message}")]
+    Stage { name: String, stage: String, message: String },
+    #[error("the scenario {name}: {message}")]
+    Setting { name: String, message: String },
+}
+
+/// How requests become due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Open(Arrivals),
+    Closed { requests_max: u64 },
+}
+
+/// A scenario after all checks.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) facts: ScenarioFacts,
+    pub(crate) seed: u64,
+    pub(crate) pace: Pace,
+    pub(crate) plan: Arc<Plan>,
+    /// One for each stage of the plan.
+    pub(crate) goals: Vec<Limits>,
+    pub(crate) abort_on_miss: bool,
+    pub(crate) connections: usize,
+    pub(crate) requests_per_connection: u64,
+    pub(crate) timeout_ms: u64,
+    /// Absent: every target once in each pass.
+    pub(crate) traffic: Option<Traffic>,
+    pub(crate) providers: Vec<Provider>,
+}
+
+impl Scenario {
+    /// A ready scenario by its name, or a file.
+    pub(crate) fn load(name_or_path: &str) -> Result<Scenario, ScenarioError> {
+        if let Some((name, text)) = READY.iter().find(|(name, _)| *name == name_or_path) {
+            return Scenario::parse(name, text);
+        }
+        let failed = |source| ScenarioError::Read { name: name_or_path.to_owned(), source };
+        let text = std::fs::read_to_string(name_or_path).map_err(failed)?;
+        let stem = Path::new(name_or_path).file_stem().unwrap_or_default().to_string_lossy();
+        Scenario::parse(&stem, &text)
+    }
+
+    /// Reads a scenario's text; `name` counts when the text has none.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        let raw = toml::from_str::<raw::RawScenario>(text).map_err(|error| ScenarioError::Malformed {
+            name: name.to_owned(),
+            message: error.to_string(),
+        })?;
+        raw.check(name, text)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.pace, Pace::Closed { .. })
+    }
+
+    /// The same traffic, settings and goals, at one steady rate: what capacity search tries.
+    pub(crate) fn at_rate(&self, rate_per_s: f64, warmup_s: f64, duration_s: f64) -> Scenario {
+        let mut plan = Plan::default();
+        let shape = format!("constant {rate_per_s}/s");
+        if warmup_s > 0.0 {
+            plan.push("warm-up", shape.clone(), true, &[(rate_per_s, rate_per_s, warmup_s)]);
+        }
+        plan.push("steady", shape, false, &[(rate_per_s, rate_per_s, duration_s)]);
+        let goals = self.measured_goals().cloned().unwrap_or_default();
+        let goals = vec![goals; plan.stages.len()];
+        let pace = if self.is_closed() { Pace::Open(Arrivals::Poisson) } else { self.pace };
+        Scenario { plan: Arc::new(plan), goals, pace, ..self.clone() }
+    }
+
+    /// The goals of the first measured stage.
+    pub(crate) fn measured_goals(&self) -> Option<&Limits> {
+        self.plan.stages.iter().zip(&self.goals).find(|(stage, _)| !stage.warmup).map(|(_, goals)| goals)
+    }
+}
+
+/// Name, text and digest as results carry them.
+fn facts(name: &str, text: &str) -> ScenarioFacts {
+    let blake3 = blake3::hash(text.as_bytes()).to_hex().to_string();
+    ScenarioFacts { name: name.to_owned(), blake3, text: text.to_owned() }
+}
