@@ -159,7 +159,7 @@ pub(crate) fn publish(snapshots: &Path, as_of: &str) -> String {
 }
 
 pub(crate) fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/extract").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../snapshots/tests/data/extract").join(name)
 }
 
 /// The requests of the extract with what is expected of them.
