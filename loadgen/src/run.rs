@@ -98,7 +98,7 @@ pub(crate) fn run(
             .map_err(|late| RunError::StartPassed(late.duration().as_secs()))?,
     };
     let (clock, started_at) = (Clock::starting_at(Instant::now() + lead), SystemTime::now() + lead);
-    let timeline = Timeline::for_duration_ms(scenario.plan.duration_ns() / 1_000_000);
+    let timeline = Timeline::for_run(scenario.plan.duration_ns() / 1_000_000, scenario.plan.rate_max_per_s());
     let shared = Arc::new(Shared {
         clock,
         targets: Arc::clone(&setup.targets),

@@ -281,11 +281,21 @@ fn outputs_that_cannot_be_are_refused_with_what_to_do() {
 
 #[test]
 fn a_timeline_never_grows_beyond_its_bound() {
-    for (duration_ms, interval_ms) in
-        [(1_000, 1_000), (60_000, 1_000), (1_200_000, 1_000), (1_201_000, 2_000), (86_400_000, 72_000)]
-    {
-        let timeline = Timeline::for_duration_ms(duration_ms);
-        assert_eq!(timeline.interval_ms, interval_ms);
+    for (duration_ms, rate_max_per_s, interval_ms) in [
+        (1_000, 100.0, 1_000),
+        (60_000, 100.0, 1_000),
+        (1_200_000, 100_000.0, 1_000),
+        (1_201_000, 100_000.0, 2_000),
+        (86_400_000, 500.0, 72_000),
+        // A p99 in each interval, where the run is long enough for that.
+        (35_000, 10_000.0, 2_000),
+        (35_000, 11_000.0, 1_000),
+        (45_000, 3_500.0, 3_000),
+        (30_000, 3_500.0, 1_000),
+        (10_000, 0.0, 1_000),
+    ] {
+        let timeline = Timeline::for_run(duration_ms, rate_max_per_s);
+        assert_eq!(timeline.interval_ms, interval_ms, "{duration_ms} {rate_max_per_s}");
         assert!(duration_ms.div_ceil(interval_ms) <= Timeline::POINTS_MAX);
     }
 }

@@ -193,9 +193,14 @@ pub(crate) struct Timeline {
 impl Timeline {
     pub(crate) const POINTS_MAX: u64 = 1_200;
 
-    /// An empty timeline for a run of this length: whole seconds, one at least.
-    pub(crate) fn for_duration_ms(duration_ms: u64) -> Timeline {
-        let interval_s = duration_ms.div_ceil(1_000 * Timeline::POINTS_MAX).max(1);
+    /// An empty timeline: whole seconds, one at least; as many as a p99 needs at this rate, where that still
+    /// leaves fifteen intervals.
+    pub(crate) fn for_run(duration_ms: u64, rate_max_per_s: f64) -> Timeline {
+        let least_s = duration_ms.div_ceil(1_000 * Timeline::POINTS_MAX).max(1);
+        // 10,000 samples, and as much more as Poisson arrivals may fall short by.
+        let p99_s = (10_400.0 / rate_max_per_s.max(1e-3)).ceil() as u64;
+        let affordable = p99_s.saturating_mul(15_000) <= duration_ms;
+        let interval_s = if affordable { least_s.max(p99_s) } else { least_s };
         Timeline { interval_ms: interval_s * 1_000, points: Vec::new() }
     }
 }

@@ -57,7 +57,7 @@ fn tallied(base: u64, count: u64) -> Tallied {
         errors_by_connection: BTreeMap::from([("timeout".to_owned(), 1)]),
         latency_us: latencies(base, count),
         service_us: latencies(base / 2, count),
-        gap_us: Latencies::new(),
+        gap_us: latencies(base / 2, count),
         retries: 0,
     }
 }
@@ -109,7 +109,7 @@ pub(crate) fn run() -> RunResult {
         goal("p99_9_us", 5_000.0, None, GoalVerdict::Insufficient),
         goal("wrong_answers_max", 0.0, Some(1.0), GoalVerdict::Missed),
     ];
-    let mut timeline = Timeline::for_duration_ms(30_000);
+    let mut timeline = Timeline::for_run(30_000, 2_000.0);
     timeline.points = (0..30).map(|second| point(second, if second == 23 { 50 } else { 2_000 })).collect();
     let reasons = ["stage peak: the goal p99_9_us rests on too few samples", "<one wrong answer>"];
     RunResult {

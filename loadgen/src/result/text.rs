@@ -41,6 +41,9 @@ fn write_run(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "wrong      {}{}", total.wrong_answers, kinds(&total.wrong_by_kind))?;
     let by_status = kinds(&total.errors_by_http_status);
     writeln!(out, "errors     {}{by_status}{}", total.errors, kinds(&total.errors_by_connection))?;
+    if total.retries > 0 {
+        writeln!(out, "retries    {}", total.retries)?;
+    }
     writeln!(out, "reconnects {}", run.connections.reconnects)?;
     write_oddities(run, out)?;
     write_latencies(run, out)?;
@@ -80,6 +83,7 @@ fn write_latencies(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
         write_row(out, name, &tally.latency_us.summary())?;
     }
     write_row(out, "service", &run.total.service_us.summary())?;
+    write_row(out, "gap", &run.total.gap_us.summary())?;
     write_row(out, "lateness", &run.lateness_us.summary())?;
     writeln!(out, "covers {LATENCY_COVERS}")
 }

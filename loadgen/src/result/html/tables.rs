@@ -76,6 +76,7 @@ pub(super) fn latencies(run: &RunResult) -> String {
     for (name, tally) in std::iter::once(("all", &run.total)).chain(endpoints) {
         rows.push(latency_row(name, "intended send", tally.requests, &tally.latency_us.summary()));
         rows.push(latency_row(name, "actual send", tally.requests, &tally.service_us.summary()));
+        rows.push(latency_row(name, "intended to actual send", tally.requests, &tally.gap_us.summary()));
     }
     let mut heads = vec!["endpoint", "time from", "requests"];
     heads.extend(PERCENTILES);
@@ -90,12 +91,12 @@ fn latency_row(name: &str, from: &str, requests: u64, summary: &LatencySummary) 
 
 pub(super) fn answers(run: &RunResult) -> String {
     let counts = |name: &str, t: &Tallied| {
-        let numbers = [t.intended, t.requests, t.right, t.unchecked, t.wrong_answers, t.errors];
+        let numbers = [t.intended, t.requests, t.right, t.unchecked, t.wrong_answers, t.errors, t.retries];
         std::iter::once(escape(name)).chain(numbers.map(count)).collect::<Vec<_>>()
     };
     let mut rows = vec![counts("all", &run.total)];
     rows.extend(run.endpoints.iter().map(|(name, tally)| counts(name, tally)));
-    let heads = ["endpoint", "intended", "sent", "right", "unchecked", "wrong", "errors"];
+    let heads = ["endpoint", "intended", "sent", "right", "unchecked", "wrong", "errors", "retries"];
     let mut html = table(&heads, 1, &rows);
     let kinds = [
         ("Wrong answers by kind", &run.total.wrong_by_kind),
