@@ -173,6 +173,15 @@ pub(crate) fn run_result(
     }
 }
 
+/// What an early end, by its name, means for the verdict.
+pub(crate) fn with_early_end(verdict: VerdictFacts, ended_by: &str) -> VerdictFacts {
+    match ended_by {
+        "goal_missed" => with_ending(verdict, Ended::GoalMissed),
+        "interrupted" => with_ending(verdict, Ended::Interrupted),
+        _ => verdict,
+    }
+}
+
 /// A run that was ended early cannot be met: nobody knows what the rest would have brought.
 fn with_ending(mut facts: VerdictFacts, ended: Ended) -> VerdictFacts {
     match ended {

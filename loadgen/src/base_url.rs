@@ -48,6 +48,11 @@ impl BaseUrl {
         (&self.host, self.port)
     }
 
+    /// Of a server of our own.
+    pub(crate) fn of(address: std::net::SocketAddr) -> BaseUrl {
+        BaseUrl { host: address.ip().to_string(), port: address.port() }
+    }
+
     /// As results name it.
     pub(crate) fn text(&self) -> String {
         format!("http://{}", self.authority())

@@ -66,7 +66,7 @@ pub(crate) enum ArrivalsArg {
 }
 
 /// What to ask, and as whom.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TrafficArgs {
     /// NDJSON, one {"request": {...}, "expected": {"general": ..., "personal": ...}} a line
     #[arg(long, value_name = "FILE")]

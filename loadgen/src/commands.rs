@@ -1,14 +1,20 @@
 //! What each subcommand does: arguments in, a document out, an exit code.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base_url::BaseUrl;
-use crate::cli::{Cli, Command, RunArgs};
+use crate::calibrate;
+use crate::capacity::{self, Search};
+use crate::cli::{CalibrateArgs, CapacityArgs, Cli, Command, CompareArgs, MergeArgs, RunArgs, TrafficArgs};
+use crate::compare::{self, CompareError, Side};
 use crate::config::{self, ConfigError, SetupError};
 use crate::live::{Live, LiveFeed, Show};
+use crate::merge::{self, MergeError};
 use crate::result::{
-    self, Document, DocumentError, OutputArgs, OutputError, ReportError, RunResult, Verdict,
+    self, CapacityStep, CompareResult, CompareRound, CompareSide, Document, DocumentError, OutputArgs,
+    OutputError, ReportError, RunResult, Verdict,
 };
 use crate::run::{self, RunError, Setup};
 use crate::scenario::Scenario;
@@ -28,6 +34,10 @@ pub(crate) enum FailureCause {
     Run(#[from] RunError),
     #[error(transparent)]
     Document(#[from] DocumentError),
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     #[error(transparent)]
     Report(ReportError),
     #[error(transparent)]
@@ -57,7 +67,10 @@ pub fn execute(cli: Cli, out: &mut dyn Write, notes: Box<dyn Write + Send>) -> R
             result::report(&args, out).map_err(FailureCause::Report)?;
             0
         }
-        _ => 1,
+        Command::Capacity(args) => capacity_command(&args, out, notes)?,
+        Command::Compare(args) => compare_command(&args, out, notes)?,
+        Command::Calibrate(args) => calibrate_command(&args, out, notes)?,
+        Command::Merge(args) => merge_command(&args, out)?,
     })
 }
 
@@ -97,4 +110,174 @@ fn write(
 ) -> Result<u8, FailureCause> {
     output.write(&document.into(), out)?;
     Ok(verdict.exit_code())
+}
+
+/// A line for each try of a search, told as it ends.
+fn step_teller(mut notes: Box<dyn Write + Send>) -> impl FnMut(&CapacityStep) {
+    move |step| {
+        let (rate, p99, late) = (step.rate_per_s, step.latency_us.p99, step.lateness_us.p99);
+        let word = step.verdict.word();
+        // A stream that takes no more must not end the search.
+        let _ = writeln!(
+            notes,
+            "{rate}/s: {word}, p99 {p99} µs, p99.9 {} µs, late p99 {late} µs",
+            step.latency_us.p99_9
+        );
+    }
+}
+
+fn capacity_command(
+    args: &CapacityArgs,
+    out: &mut dyn Write,
+    notes: Box<dyn Write + Send>,
+) -> Result<u8, FailureCause> {
+    let url = BaseUrl::parse(&args.url).map_err(ConfigError::Url)?;
+    if args.from_rate > args.rate_max {
+        return Err(ConfigError::RateBounds.into());
+    }
+    let scenario = config::scenario(&args.traffic, STEADY_TOML)?;
+    if scenario.measured_goals().is_none_or(|goals| goals.latency_goals().next().is_none()) {
+        let advice =
+            "capacity needs a goal on latency: give --scenario with [goals], or --goal p99_9_us=5000";
+        return Err(ConfigError::NoGoals(advice).into());
+    }
+    let setup = config::setup(&args.traffic, &scenario)?;
+    let search = Search {
+        from_per_s: args.from_rate.into(),
+        max_per_s: args.rate_max.into(),
+        step_s: args.step_s.into(),
+        repeats: args.repeats,
+    };
+    let result = capacity::search(&setup, &scenario, &url, &search, &mut step_teller(notes))?;
+    let verdict = result.verdict.verdict;
+    write(&args.output, result, verdict, out)
+}
+
+/// The pace of a scenario made of flags whose rate is chosen later.
+const STEADY_TOML: &str =
+    "arrivals = \"poisson\"\n[[stage]]\nkind = \"constant\"\nrate_per_s = 1\nduration_s = 1\n";
+
+fn calibrate_command(
+    args: &CalibrateArgs,
+    out: &mut dyn Write,
+    notes: Box<dyn Write + Send>,
+) -> Result<u8, FailureCause> {
+    let scenario = calibrate::scenario(args).map_err(ConfigError::Scenario)?;
+    let result = calibrate::calibrate(args, &scenario, &mut step_teller(notes))?;
+    write(&args.output, result, Verdict::Met, out)
+}
+
+fn merge_command(args: &MergeArgs, out: &mut dyn Write) -> Result<u8, FailureCause> {
+    let mut parts = Vec::new();
+    for (index, path) in args.results.iter().enumerate() {
+        parts.push(*read_run(path)?.ok_or(MergeError::NotARun(index + 1))?);
+    }
+    let result = merge::merge(parts)?;
+    let verdict = result.verdict.verdict;
+    write(&args.output, result, verdict, out)
+}
+
+fn read_run(path: &std::path::Path) -> Result<Option<Box<RunResult>>, FailureCause> {
+    Ok(match Document::read(path)? {
+        Document::Run(run) => Some(run),
+        _ => None,
+    })
+}
+
+fn compare_command(
+    args: &CompareArgs,
+    out: &mut dyn Write,
+    notes: Box<dyn Write + Send>,
+) -> Result<u8, FailureCause> {
+    let (runs, labels) = match (&args.a_url, &args.b_url) {
+        (Some(a), Some(b)) => (live_rounds(args, a, b, notes)?, None),
+        _ => (stored_runs(&args.results)?, Some(&args.results)),
+    };
+    let result = compared(&runs, labels.map(Vec::as_slice), args.allow_different)?;
+    let verdict = result.a.verdict.max(result.b.verdict);
+    let verdict = if verdict == Verdict::Invalid { Verdict::Invalid } else { Verdict::Met };
+    write(&args.output, result, verdict, out)
+}
+
+/// Runs in their order; true for side B.
+type Rounds = Vec<(bool, RunResult)>;
+
+fn stored_runs(paths: &[PathBuf]) -> Result<Rounds, FailureCause> {
+    let mut runs = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        runs.push((index == 1, *read_run(path)?.ok_or(CompareError::NotARun(index + 1))?));
+    }
+    Ok(runs)
+}
+
+/// A B B A, as often as asked: what drifts in a straight line meets both sides alike.
+fn live_rounds(
+    args: &CompareArgs,
+    a: &str,
+    b: &str,
+    mut notes: Box<dyn Write + Send>,
+) -> Result<Rounds, FailureCause> {
+    let a = BaseUrl::parse(a).map_err(ConfigError::Url)?;
+    let b = BaseUrl::parse(b).map_err(ConfigError::Url)?;
+    let traffic = TrafficArgs {
+        targets: args.targets.clone().unwrap_or_default(),
+        key_file: args.key_file.clone(),
+        scenario: args.scenario.clone(),
+        tracking_codes_max: 2_000_000,
+        ..TrafficArgs::default()
+    };
+    let scenario = config::scenario(&traffic, STEADY_TOML)?;
+    let mut setup = config::setup(&traffic, &scenario)?;
+    let mut runs = Rounds::new();
+    for round in 0..args.rounds as usize * 4 {
+        let is_b = matches!(round % 4, 1 | 2);
+        // Each pair of turns asks the same.
+        setup.seed = scenario.seed + round as u64 / 2;
+        let result = run::run(&setup, &scenario, if is_b { &b } else { &a }, &LiveFeed::default())?;
+        let (side, word) = (if is_b { "b" } else { "a" }, result.verdict.verdict.word());
+        let _ = writeln!(notes, "{side}: {word}, p99 {} µs", result.total.latency_us.summary().p99);
+        runs.push((is_b, result));
+    }
+    Ok(runs)
+}
+
+fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<CompareResult, CompareError> {
+    let side = |wanted: bool| runs.iter().filter(move |(is_b, _)| *is_b == wanted).map(|(_, run)| run);
+    let (Some(first_a), Some(first_b)) = (side(false).next(), side(true).next()) else {
+        return Err(CompareError::NotARun(1));
+    };
+    let warnings = compare::differences(first_a, first_b);
+    if !warnings.is_empty() && !allowed {
+        return Err(CompareError::Different(warnings.join(", ")));
+    }
+    let told = |wanted: bool| {
+        let (mut blocks, mut total, mut verdict) =
+            (Side::default(), result::Tallied::default(), Verdict::Met);
+        for run in side(wanted) {
+            blocks.add(run);
+            total.merge(&run.total);
+            verdict = verdict.max(run.verdict.verdict);
+        }
+        let label = match files {
+            Some(files) => files[usize::from(wanted)].display().to_string(),
+            None => (if wanted { first_b } else { first_a }).url.clone(),
+        };
+        (blocks, CompareSide { label, verdict, latency_us: total.latency_us.summary() })
+    };
+    let ((blocks_a, a), (blocks_b, b)) = (told(false), told(true));
+    let rounds = runs.iter().filter(|_| files.is_none()).map(|(is_b, run)| CompareRound {
+        side: if *is_b { "b" } else { "a" }.to_owned(),
+        verdict: run.verdict.verdict,
+        latency_us: run.total.latency_us.summary(),
+    });
+    Ok(CompareResult {
+        provenance: first_a.provenance.clone(),
+        warnings,
+        confidence: compare::CONFIDENCE,
+        resamples: compare::RESAMPLES,
+        ratios: compare::ratios(&blocks_a, &blocks_b, first_a.provenance.seed),
+        rounds: rounds.collect(),
+        a,
+        b,
+    })
 }

@@ -118,7 +118,7 @@ pub(crate) fn setup(args: &TrafficArgs, scenario: &Scenario) -> Result<Setup, Se
     Ok(Setup {
         keys,
         targets: Arc::new(targets),
-        threads: args.threads as usize,
+        threads: args.threads.max(1) as usize,
         seed: scenario.seed,
         share: Share::ALL,
         start_at: None,

@@ -121,6 +121,20 @@ impl Targets {
         Ok(targets)
     }
 
+    /// One made-up general inquiry of which nothing is expected, for a server that looks nothing up.
+    pub(crate) fn made_up() -> Targets {
+        let body = br#"{"person_id":"0499370899","id_kind":"national","care":"outpatient"}"#.to_vec();
+        let range = 0..u32::try_from(body.len()).unwrap_or(0);
+        let (endpoint, class, expected) = (Endpoint::General, Class::Ordinary, Expected::Unknown);
+        Targets {
+            inquiries: vec![Inquiry { endpoint, line: 1, class, expected, body: range }],
+            digest: blake3::hash(&body).to_hex().to_string(),
+            bodies: body,
+            path: PathBuf::from("made up"),
+            lines: 1,
+        }
+    }
+
     pub(crate) fn body(&self, inquiry: &Inquiry) -> &[u8] {
         &self.bodies[inquiry.body.start as usize..inquiry.body.end as usize]
     }

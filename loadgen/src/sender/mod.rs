@@ -8,7 +8,6 @@
 
 mod connection;
 mod heads;
-mod poller;
 mod wire;
 
 use std::cmp::Reverse;
@@ -19,6 +18,7 @@ use std::sync::mpsc;
 
 use crate::answer::{Verdict, Wrong, WrongKind, generation, judge};
 use crate::clock::{Clock, thread_cpu_ns, us_up};
+use crate::poller::Poller;
 use crate::record::{BATCH_NS, Batch, FirstWrong, LinkError, Opened, Outcome, Record};
 use crate::scenario::Retries;
 use crate::schedule::{Due, Schedule, Slot};
@@ -28,7 +28,6 @@ use crate::traffic::{Cursor, Pick, Picker};
 
 pub(crate) use connection::{Answer, Connection, Phase};
 pub(crate) use heads::Heads;
-use poller::Poller;
 pub(crate) use wire::{Tls, Wire};
 
 /// So that a server that refuses connections is not asked thousands of times a second, which would fill

@@ -2,10 +2,9 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::TcpStream;
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::time::Timespec;
 
 const EVENTS_MAX: usize = 256;
@@ -23,10 +22,10 @@ impl Poller {
 
     /// Watches a socket until it is closed. Edge-triggered: who is told must read until it is empty or until
     /// what was awaited is whole.
-    pub(crate) fn add(&self, stream: &TcpStream, index: usize, incarnation: u32) -> io::Result<()> {
+    pub(crate) fn add(&self, socket: &impl AsFd, index: usize, incarnation: u32) -> io::Result<()> {
         let data = EventData::new_u64((u64::from(incarnation) << 32) | index as u64);
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        Ok(epoll::add(&self.epoll, stream, data, flags)?)
+        Ok(epoll::add(&self.epoll, socket, data, flags)?)
     }
 
     /// Waits so long at most; replaces what is in `told` by the sockets that have something to say, each with

@@ -1,0 +1,160 @@
+//! Joins the results of shards into the result that one machine would have had: counts are added, histograms
+//! merged, goals judged anew on the whole. Nothing is averaged.
+
+use crate::assemble;
+use crate::latency::Latencies;
+use crate::result::{RunResult, StageResult, TimelinePoint};
+use crate::scenario::{Scenario, ScenarioError};
+
+/// Why results are no parts of one run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MergeError {
+    #[error("result {0} is no run; merge takes what `loadgen run --shard` wrote")]
+    NotARun(usize),
+    #[error(
+        "result {number} differs from the first in its {what}; the parts of a run share everything but the shard"
+    )]
+    Different { number: usize, what: &'static str },
+    #[error("shard {0} is there more than once; give each worker's result once")]
+    Repeated(u32),
+    #[error("shard {number} of {count} is missing; a part of a run has no verdict of the whole")]
+    Missing { number: u32, count: u32 },
+    #[error("the shards started {0} ms apart; start them all with the same --start-at and set their clocks")]
+    Apart(u64),
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+}
+
+/// So far apart may clocks be set: a request's interval must not depend on its shard.
+const APART_MS_MAX: u64 = 100;
+
+/// Joins all shards of one run.
+pub(crate) fn merge(mut parts: Vec<RunResult>) -> Result<RunResult, MergeError> {
+    parts.sort_by_key(|part| part.shard.numbers.clone());
+    check_same(&parts)?;
+    check_shards(&parts)?;
+    let mut parts = parts.into_iter();
+    let mut whole = parts.next().ok_or(MergeError::NotARun(1))?;
+    for part in parts {
+        add(&mut whole, part);
+    }
+    let scenario = Scenario::parse(&whole.provenance.scenario.name, &whole.provenance.scenario.text)?;
+    let early = whole.ended_by != "schedule";
+    let busy = whole.client.busy_share_by_thread.clone();
+    whole.verdict = assemble::judge(&mut whole.stages, &scenario.goals, &busy, scenario.is_closed());
+    if early {
+        whole.verdict = assemble::with_early_end(whole.verdict, &whole.ended_by);
+    }
+    let totals = assemble::totals(&whole.stages);
+    let answers = totals.total.answers();
+    whole.answers_per_s = (answers as f64 / (whole.elapsed_ms as f64 / 1e3).max(1e-9) * 10.0).round() / 10.0;
+    (whole.total, whole.endpoints, whole.lateness_us) = (totals.total, totals.endpoints, totals.lateness);
+    Ok(whole)
+}
+
+fn check_same(parts: &[RunResult]) -> Result<(), MergeError> {
+    let Some(first) = parts.first() else { return Ok(()) };
+    for (index, part) in parts.iter().enumerate() {
+        let different = |what| Err(MergeError::Different { number: index + 1, what });
+        let (a, b) = (&first.provenance, &part.provenance);
+        if a.scenario != b.scenario {
+            return different("scenario");
+        }
+        if a.seed != b.seed {
+            return different("seed");
+        }
+        if first.targets.blake3 != part.targets.blake3 {
+            return different("targets");
+        }
+        if first.shard.count != part.shard.count || first.stages.len() != part.stages.len() {
+            return different("number of shards or stages");
+        }
+        let apart = a.started_at_unix_ms.abs_diff(b.started_at_unix_ms);
+        if apart > APART_MS_MAX {
+            return Err(MergeError::Apart(apart));
+        }
+    }
+    Ok(())
+}
+
+fn check_shards(parts: &[RunResult]) -> Result<(), MergeError> {
+    let mut numbers: Vec<u32> = parts.iter().flat_map(|part| part.shard.numbers.clone()).collect();
+    numbers.sort_unstable();
+    if let Some(two) = numbers.windows(2).find(|two| two[0] == two[1]) {
+        return Err(MergeError::Repeated(two[0]));
+    }
+    let count = parts.first().map_or(0, |part| part.shard.count);
+    match (1..=count).find(|number| !numbers.contains(number)) {
+        Some(number) => Err(MergeError::Missing { number, count }),
+        None => Ok(()),
+    }
+}
+
+fn add(whole: &mut RunResult, part: RunResult) {
+    whole.provenance.hosts.extend(part.provenance.hosts);
+    whole.shard.numbers.extend(part.shard.numbers);
+    whole.connections_configured += part.connections_configured;
+    whole.elapsed_ms = whole.elapsed_ms.max(part.elapsed_ms);
+    if part.ended_by != "schedule" {
+        whole.ended_by = part.ended_by;
+    }
+    for (stage, other) in whole.stages.iter_mut().zip(&part.stages) {
+        add_stage(stage, other);
+    }
+    for point in part.timeline.points {
+        add_point(&mut whole.timeline.points, point);
+    }
+    whole.timeline.points.sort_by_key(|point| point.t_ms);
+    for swap in part.swaps {
+        if !whole.swaps.iter().any(|known| known.to == swap.to) {
+            whole.swaps.push(swap);
+        }
+    }
+    whole.first_wrong = whole.first_wrong.take().or(part.first_wrong);
+    let (into, from) = (&mut whole.connections, part.connections);
+    into.opened += from.opened;
+    into.reconnects += from.reconnects;
+    into.requests_reused += from.requests_reused;
+    into.requests_new += from.requests_new;
+    into.tcp_connect_us.merge(&from.tcp_connect_us);
+    into.tls_full_us.merge(&from.tls_full_us);
+    into.tls_resumed_us.merge(&from.tls_resumed_us);
+    whole.client.busy_share_by_thread.extend(part.client.busy_share_by_thread);
+    // Of different machines: the dearer one is told.
+    whole.client.cpu_ns_per_request = whole.client.cpu_ns_per_request.max(part.client.cpu_ns_per_request);
+    whole.tracking_codes.remembered += part.tracking_codes.remembered;
+    whole.tracking_codes.unremembered += part.tracking_codes.unremembered;
+}
+
+fn add_stage(stage: &mut StageResult, other: &StageResult) {
+    stage.intended_per_s += other.intended_per_s;
+    stage.sent_per_s += other.sent_per_s;
+    stage.total.merge(&other.total);
+    stage.lateness_us.merge(&other.lateness_us);
+    for (name, tallied) in &other.endpoints {
+        stage.endpoints.entry(name.clone()).or_default().merge(tallied);
+    }
+}
+
+fn add_point(points: &mut Vec<TimelinePoint>, other: TimelinePoint) {
+    let Some(at) = points.iter().position(|point| point.t_ms == other.t_ms) else {
+        points.push(other);
+        return;
+    };
+    let point = &mut points[at];
+    point.intended += other.intended;
+    point.sent += other.sent;
+    point.completed += other.completed;
+    point.errors += other.errors;
+    point.wrong_answers += other.wrong_answers;
+    point.generation = point.generation.take().or(other.generation);
+    let joined = |a: &str, b: &str| {
+        let mut whole = Latencies::decode(a).unwrap_or_default();
+        whole.merge(&Latencies::decode(b).unwrap_or_default());
+        whole
+    };
+    let latency = joined(&point.latency_histogram, &other.latency_histogram);
+    let service = joined(&point.service_histogram, &other.service_histogram);
+    let lateness = joined(&point.lateness_histogram, &other.lateness_histogram);
+    *point = point.clone().measured(&latency, &service, &lateness);
+}
