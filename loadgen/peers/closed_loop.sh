@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Closed-loop throughput of loadgen beside wrk, one thread each, against one nginx worker that answers with a
+# constant. The two take turns in one run; the median of the pairs' ratios counts (goal: at least 0.9). Beside
+# it stands the client's CPU time for each request.
+#
+# Needs Debian's nginx and wrk, and target/release/loadgen. Environment: PAIRS, SECONDS_EACH, CONNECTIONS, PORT,
+# STATUS (200: loadgen finds each answer wrong, as the contract says 201, but must read it all the same).
+set -eu
+
+PAIRS=${PAIRS:-5} SECONDS_EACH=${SECONDS_EACH:-5} CONNECTIONS=${CONNECTIONS:-32}
+PORT=${PORT:-18499} STATUS=${STATUS:-200}
+LOADGEN=${LOADGEN:-target/release/loadgen}
+PATH="$PATH:/usr/sbin"
+
+dir=$(mktemp -d)
+nginx_pid=
+trap '[ -z "$nginx_pid" ] || kill "$nginx_pid"; wait; rm -rf "$dir"' EXIT
+
+answer='{"tracking_code":"1234567890123456","status":"covered","message":"covered","notices":[],"id_kind":"national","care":"outpatient","service_date":"2026-11-22","service_date_jalali":"1405/09/01","answered_at":"2026-11-22T08:00:00.000+03:30","as_of":"2026-11-22","snapshot":"2026-11-22-3fa9c1d2e4b5"}'
+request='{"person_id":"0000000000","id_kind":"national","care":"outpatient"}'
+
+cat > "$dir/nginx.conf" <<CONF
+daemon off;
+master_process off;
+pid $dir/nginx.pid;
+error_log $dir/error.log;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path $dir; proxy_temp_path $dir; fastcgi_temp_path $dir; uwsgi_temp_path $dir; scgi_temp_path $dir;
+  server {
+    listen 127.0.0.1:$PORT;
+    default_type application/json;
+    location / { return $STATUS '$answer'; }
+  }
+}
+CONF
+cat > "$dir/post.lua" <<LUA
+wrk.method = "POST"
+wrk.body = '$request'
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer peer.none"
+LUA
+printf '{"request":%s}\n' "$request" > "$dir/targets.ndjson"
+echo "peer.none" > "$dir/key"
+
+nginx -e "$dir/error.log" -c "$dir/nginx.conf" &
+nginx_pid=$!
+url="http://127.0.0.1:$PORT"
+tries=0
+until curl -s -o /dev/null "$url/"; do
+  tries=$((tries + 1))
+  [ $tries -lt 50 ] || { echo "nginx does not answer; see its error log:" >&2; cat "$dir/error.log" >&2; exit 1; }
+  sleep 0.1
+done
+
+# Prints requests a second and CPU nanoseconds for each request. `time -p` gives hundredths of a second, which
+# over a few seconds is enough.
+run_wrk() {
+  { time -p wrk -t1 -c"$CONNECTIONS" -d"${SECONDS_EACH}s" -s "$dir/post.lua" "$url/v1/inquiries" > "$dir/wrk.out"; } 2> "$dir/time"
+  awk '/requests in/ { n = $1 } /^Requests\/sec:/ { r = $2 } /^(user|sys) / { cpu += $2 }
+    END { printf "%.0f %.0f\n", r, cpu * 1e9 / n }' "$dir/wrk.out" "$dir/time"
+}
+
+run_loadgen() {
+  # Exit code 3 is due: every answer is wrong or unchecked here.
+  { time -p "$LOADGEN" run --url "$url" --targets "$dir/targets.ndjson" --key-file "$dir/key" \
+    --connections "$CONNECTIONS" --duration-s "$SECONDS_EACH" --tracking-codes-max 0 \
+    > "$dir/loadgen.out" 2> "$dir/loadgen.err" || [ $? -ge 3 ]; } 2> "$dir/time"
+  awk '/^requests / { n = $2 } /^answers / { r = $2 } /^(user|sys) / { cpu += $2 }
+    END { printf "%.0f %.0f\n", r, cpu * 1e9 / n }' "$dir/loadgen.out" "$dir/time"
+}
+
+echo "closed loop against nginx ($STATUS), 1 thread each, $CONNECTIONS connections, $SECONDS_EACH s a turn"
+printf '%4s %14s %14s %8s %18s %18s\n' pair wrk/s loadgen/s ratio "wrk CPU ns/req" "loadgen CPU ns/req"
+pair=1
+while [ $pair -le "$PAIRS" ]; do
+  # The order within a pair alternates, against drift.
+  if [ $((pair % 2)) -eq 1 ]; then
+    wrk=$(run_wrk); loadgen=$(run_loadgen)
+  else
+    loadgen=$(run_loadgen); wrk=$(run_wrk)
+  fi
+  echo "$pair $wrk $loadgen" | awk '{ printf "%4d %14d %14d %8.3f %18d %18d\n", $1, $2, $4, $4 / $2, $3, $5 }' \
+    | tee -a "$dir/pairs"
+  pair=$((pair + 1))
+done
+sort -n -k4 "$dir/pairs" | awk '{ r[NR] = $4 } END { printf "median ratio %.3f\n", r[int((NR + 1) / 2)] }'
