@@ -213,6 +213,35 @@ mod tests {
         assert_eq!(conclude(&levels, &[1, 0, 0, 0, 0], 3), (None, None));
     }
 
+    /// A server that meets its goals up to 3,000/s, and a client that can be trusted up to a given rate.
+    fn bracket_of(client_max: f64) -> (Option<f64>, f64, Limit, usize) {
+        let try_rate = |rate: f64| {
+            let mut result = crate::result::sample_run();
+            result.verdict.verdict = match rate {
+                _ if rate > client_max => Verdict::Invalid,
+                _ if rate > 3_000.0 => Verdict::Missed,
+                _ => Verdict::Met,
+            };
+            Ok(result)
+        };
+        let search = Search { from_per_s: 500.0, max_per_s: 100_000.0, step_s: 1.0, repeats: 3 };
+        let mut tell = |_: &CapacityStep| {};
+        let mut searcher = Searcher::new(try_rate, &mut tell);
+        let (low, high, limit) = searcher.bracket(&search).unwrap();
+        (low, high, limit, searcher.into_steps().len())
+    }
+
+    #[test]
+    fn the_search_closes_in_and_tells_server_from_client() {
+        let (low, high, limit, steps) = bracket_of(f64::INFINITY);
+        let low = low.unwrap();
+        assert!(low <= 3_000.0 && high > 3_000.0 && high / low <= PRECISION, "{low} {high}");
+        assert!(limit == Limit::Server && steps < 12, "{steps}");
+        let (low, _, limit, _) = bracket_of(1_700.0);
+        assert!(limit == Limit::Client && low.unwrap() > 1_600.0);
+        assert_eq!(bracket_of(1.0).0, None);
+    }
+
     #[test]
     fn a_rate_runs_as_long_as_its_percentiles_need() {
         let limits = Limits { p99_9_us: Some(5_000), ..Limits::default() };

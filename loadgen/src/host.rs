@@ -1,4 +1,4 @@
-//! Facts about the machine that every result carries, and how busy this process kept it.
+//! Facts about the machine that every result carries.
 //!
 //! Linux only in what it can say; elsewhere the fields are null.
 
@@ -37,10 +37,4 @@ impl HostFacts {
         let kernel = self.kernel.as_deref().unwrap_or("unknown");
         format!("{cores} cores, {} {kernel} {}", self.os, self.arch)
     }
-}
-
-/// Nanoseconds that the calling process's main thread has run so far. All requests are sent from it.
-pub(crate) fn main_thread_busy_ns() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
 }

@@ -273,9 +273,10 @@ impl RawTarget {
             && self.request.get("care").is_some_and(|care| care == "inpatient")
         {
             Class::Inpatient
-        } else if kind == Some("unknown") || reason == Some(Reason::UnknownPerson) {
-            Class::Unknown
-        } else if kind.is_none() && general.is_some() && !covered && nobody {
+        } else if kind == Some("unknown")
+            || reason == Some(Reason::UnknownPerson)
+            || (kind.is_none() && general.is_some() && !covered && nobody)
+        {
             Class::Unknown
         } else if reason == Some(Reason::Ended) || kind.is_some_and(|kind| kind.starts_with("lapsed")) {
             Class::Lapsed

@@ -50,14 +50,16 @@ fn push(values: &mut VecDeque<u64>, value: u64) {
 pub(super) fn run(feed: &LiveFeed, notes: Box<dyn Write + Send>) {
     let Ok(mut held) = HeldTerminal::take() else { return line::run(feed, notes) };
     let mut history = History::default();
-    let mut shown = LiveSnapshot::default();
+    let mut shown: Option<LiveSnapshot> = None;
     while let Some(next) = feed.next(DRAW_EVERY) {
         if let Some(snapshot) = next {
             history.add(&snapshot);
-            shown = snapshot;
+            shown = Some(snapshot);
         }
-        // A terminal that stops taking output costs the picture, not the run.
-        let _ = held.terminal.draw(|frame| draw(frame, &shown, &history));
+        if let Some(snapshot) = &shown {
+            // A terminal that stops taking output costs the picture, not the run.
+            let _ = held.terminal.draw(|frame| draw(frame, snapshot, &history));
+        }
         if keys::stop_pressed().unwrap_or(false) {
             feed.request_stop();
         }

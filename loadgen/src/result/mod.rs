@@ -15,6 +15,8 @@ mod model;
 mod outputs;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+pub(crate) use sample::run as sample_run;
 mod search;
 mod text;
 mod verdict;

@@ -113,3 +113,51 @@ fn facts(name: &str, text: &str) -> ScenarioFacts {
     let blake3 = blake3::hash(text.as_bytes()).to_hex().to_string();
     ScenarioFacts { name: name.to_owned(), blake3, text: text.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_scenarios_hold_and_give_their_percentiles_enough_samples() {
+        for (name, _) in READY {
+            let scenario = Scenario::load(name).unwrap();
+            assert_eq!(scenario.facts.name, name);
+            let measured =
+                scenario.plan.stages.iter().zip(&scenario.goals).filter(|(stage, _)| !stage.warmup);
+            for (stage, goals) in measured {
+                let beyond = |ppm: u64| stage.mass * (1_000_000 - ppm) as f64 / 1e6;
+                assert!(
+                    goals.latency_goals().all(|(_, ppm, _)| beyond(ppm) > 101.0),
+                    "{name}: {}",
+                    stage.mass
+                );
+            }
+        }
+        let rates = READY.map(|(name, _)| Scenario::load(name).unwrap().plan.rate_max_per_s());
+        assert_eq!(rates, [500.0, 3_500.0, 5_000.0, 10_000.0]);
+    }
+
+    #[test]
+    fn every_kind_of_stage_lasts_as_long_as_it_says() {
+        let kinds = [
+            ("constant", "rate_per_s = 10", 100.0),
+            ("soak", "rate_per_s = 10", 100.0),
+            ("ramp", "from_per_s = 0\nto_per_s = 20", 100.0),
+            ("step", "from_per_s = 10\nto_per_s = 40\nsteps = 4", 250.0),
+            ("spike", "base_per_s = 10\npeak_per_s = 50\nspike_s = 2", 180.0),
+            ("retry_storm", "base_per_s = 10\npeak_per_s = 50\noutage_s = 2\nspike_s = 4", 320.0),
+        ];
+        for (kind, fields, mass) in kinds {
+            let text = format!("[[stage]]\nkind = \"{kind}\"\nduration_s = 10\n{fields}\n");
+            let stage = Scenario::parse("x", &text).unwrap().plan.stages[0].clone();
+            assert_eq!((stage.duration_ns, stage.mass.round()), (10_000_000_000, mass), "{kind}");
+        }
+        for kind in ["working_day", "month_start"] {
+            let text = format!("[[stage]]\nkind = \"{kind}\"\nduration_s = 48\npeak_per_s = 100\n");
+            let scenario = Scenario::parse("x", &text).unwrap();
+            assert_eq!(scenario.plan.rate_max_per_s(), 100.0);
+            assert!((1_500.0..3_500.0).contains(&scenario.plan.stages[0].mass), "{kind}");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails, in its helpers too")]
 
 mod failures;
+mod open;
 mod report;
 mod run;
 mod server;

@@ -10,6 +10,10 @@ use crate::result::model::{RunResult, TimelinePoint};
 const OPEN_HOW: &str = "Counted from the moment the schedule meant to send. A stalled server shows here \
     with all the requests that had to wait behind the stall.";
 
+/// One number of a summary.
+type Stated = fn(&LatencySummary) -> Percentile;
+/// One count of an interval.
+type Counted = fn(&TimelinePoint) -> u64;
 /// Name, colour, and where its values come from.
 type Curve<F> = (&'static str, &'static str, F);
 
@@ -117,7 +121,7 @@ fn spectrum_of(name: &str, colour: &'static str, latencies: &Latencies) -> Vec<S
 }
 
 fn latency_over_time(run: &RunResult) -> Chart {
-    let pick: [Curve<fn(&LatencySummary) -> Percentile>; 5] = [
+    let pick: [Curve<Stated>; 5] = [
         ("p50", "c1", |l| l.p50),
         ("p90", "c0", |l| l.p90),
         ("p99", "c2", |l| l.p99),
@@ -129,7 +133,7 @@ fn latency_over_time(run: &RunResult) -> Chart {
 }
 
 fn lateness(run: &RunResult) -> Chart {
-    let pick: [Curve<fn(&LatencySummary) -> Percentile>; 3] =
+    let pick: [Curve<Stated>; 3] =
         [("p50", "c1", |l| l.p50), ("p99", "c2", |l| l.p99), ("max", "c5", |l| l.max)];
     let series = pick.map(|(name, colour, of)| over_time(run, name, colour, |p| us(of(&p.lateness_us))));
     let limit = run.client.lateness_us_p99_max.map(|us| Mark {
@@ -141,7 +145,7 @@ fn lateness(run: &RunResult) -> Chart {
 }
 
 fn rate(run: &RunResult) -> Chart {
-    let pick: [Curve<fn(&TimelinePoint) -> u64>; 3] =
+    let pick: [Curve<Counted>; 3] =
         [("intended", "c5", |p| p.intended), ("sent", "c0", |p| p.sent), ("answered", "c1", |p| p.completed)];
     let series = pick.map(|(name, colour, of)| per_second(run, name, colour, of));
     timed(run, "chart-rate", "requests a second", Unit::PerSecond, series.into(), Vec::new())
@@ -171,7 +175,7 @@ fn timed(
 ) -> Chart {
     let scale = if unit == Unit::Us { Scale::Log } else { Scale::Linear };
     let ends = run.stages.iter().map(|s| (s.starts_at_ms + s.duration_ms) as f64);
-    let last = run.timeline.points.last().map_or(0.0, |p| (p.t_ms + run.timeline.interval_ms) as f64);
+    let last = run.timeline.points.last().map_or(0.0, |p| p.t_ms as f64 + length_ms(run, p));
     let limits = horizontal.iter().map(|mark| mark.at);
     let y = Axis::over(title, scale, unit, values(&series).chain(limits));
     let x = Axis::over("time since the start", Scale::Linear, Unit::SinceStartMs, ends.chain([last]));
@@ -208,18 +212,19 @@ fn over_time(
     colour: &'static str,
     of: impl Fn(&TimelinePoint) -> Option<f64>,
 ) -> Series {
-    let middle = run.timeline.interval_ms as f64 / 2.0;
-    let points = run.timeline.points.iter().map(|p| (p.t_ms as f64 + middle, of(p))).collect();
+    let middle = |p: &TimelinePoint| p.t_ms as f64 + length_ms(run, p) / 2.0;
+    let points = run.timeline.points.iter().map(|p| (middle(p), of(p))).collect();
     Series { name: name.to_owned(), colour, look: Look::Line, points }
 }
 
 fn per_second(run: &RunResult, name: &str, colour: &'static str, of: fn(&TimelinePoint) -> u64) -> Series {
+    over_time(run, name, colour, |p| Some(of(p) as f64 * 1_000.0 / length_ms(run, p)))
+}
+
+/// How long an interval was: the last one may be cut short by the end of the schedule.
+fn length_ms(run: &RunResult, point: &TimelinePoint) -> f64 {
     let end = run.stages.iter().map(|s| s.starts_at_ms + s.duration_ms).max().unwrap_or(u64::MAX);
-    over_time(run, name, colour, |p| {
-        // The last interval may be cut short by the end of the schedule.
-        let length_ms = end.saturating_sub(p.t_ms).clamp(1, run.timeline.interval_ms.max(1));
-        Some(of(p) as f64 * 1_000.0 / length_ms as f64)
-    })
+    end.saturating_sub(point.t_ms).clamp(1, run.timeline.interval_ms.max(1)) as f64
 }
 
 fn us(percentile: Percentile) -> Option<f64> {
