@@ -116,6 +116,12 @@ pub enum InitError {
         /// The segment file.
         path: String,
     },
+    /// Something else lives here.
+    #[error("{path} is no part of a ledger: take an empty folder for a new one; nothing was changed")]
+    NotEmpty {
+        /// What was found.
+        path: String,
+    },
     /// Another process works here.
     #[error(
         "{path} is locked by another process: one ledger folder serves one process; stop the other first"
@@ -154,6 +160,12 @@ pub enum OpenError {
     #[error("{path} is not there: make the ledger with `estehqaq ledger init`")]
     NotInitialised {
         /// The file that holds the number.
+        path: String,
+    },
+    /// Something else lives here.
+    #[error("{path} is no part of a ledger: take an empty folder for a new one; nothing was changed")]
+    NotEmpty {
+        /// What was found.
         path: String,
     },
     /// Another process works here.

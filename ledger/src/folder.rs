@@ -79,6 +79,9 @@ pub(crate) fn init(
     if has_entries(disk).map_err(|source| io(&segment, source))? {
         return Err(InitError::Orphaned { path: disk.describe(&segment) });
     }
+    if let Some(name) = foreign_file(disk).map_err(|source| io("", source))? {
+        return Err(InitError::NotEmpty { path: disk.describe(&name) });
+    }
     publish(disk, &segment, |file| write_empty(file, number, first_sequence, keys))
         .map_err(|source| io(&segment, source))?;
     publish(disk, NUMBER_FILE, |file| {
@@ -86,6 +89,15 @@ pub(crate) fn init(
         file.sync_data()
     })
     .map_err(|source| io(NUMBER_FILE, source))
+}
+
+/// A file that no unfinished `init` leaves behind.
+fn foreign_file(disk: &dyn Disk) -> io::Result<Option<String>> {
+    // The last is what a new file system has at its root.
+    let ours = |name: &str| {
+        name == LOCK_FILE || is_segment(name) || name.ends_with(UNFINISHED) || name == "lost+found"
+    };
+    Ok(disk.list()?.into_iter().find(|name| !ours(name)))
 }
 
 /// Makes a file under another name, syncs it, and gives it its name; all of it or nothing.

@@ -41,7 +41,7 @@ pub struct VerifyReport {
     /// Whether the last entry is a clean close: not so while a server runs, or after a crash.
     pub closed: bool,
     /// Bytes of an unfinished batch behind the last entry: in the making while a server runs; after a crash
-    /// the next start moves them aside. They were never acknowledged.
+    /// the next start moves them aside. Unless they were damaged afterwards, they were never acknowledged.
     pub unfinished_bytes: u64,
 }
 

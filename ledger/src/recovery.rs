@@ -73,7 +73,7 @@ fn move_aside(disk: &dyn Disk, segment: &Segment, first: u64, end: u64) -> io::R
         len_bytes = len,
         from,
         to,
-        "a torn tail, never acknowledged, was moved aside"
+        "a torn tail, an unfinished batch unless it was damaged afterwards, was moved aside"
     );
     Ok(())
 }

@@ -52,13 +52,21 @@ pub(crate) struct PersonalInquiry {
     pub(crate) service_day: Option<Day>,
 }
 
-/// Reads and checks the body of `POST /v1/inquiries`.
-pub(crate) fn read_general(body: &[u8]) -> Result<GeneralInquiry, Refused> {
+/// Reads and checks the body of `POST /v1/inquiries`; a service date that `may_ask_day` refuses is a faulty
+/// field like any other.
+pub(crate) fn read_general(
+    body: &[u8],
+    may_ask_day: impl FnOnce(Day) -> bool,
+) -> Result<GeneralInquiry, Refused> {
     let fields = known_fields(body, Form::General)?;
     let mut faults = Vec::new();
     let person = noted(&mut faults, Field::PersonId, check_person(&fields));
     noted(&mut faults, Field::IdKind, check_kind(&fields));
-    let service_day = noted(&mut faults, Field::ServiceDate, check_service_day(&fields));
+    let service_day = check_service_day(&fields).and_then(|day| match day {
+        Some(day) if !may_ask_day(day) => Err(Code::DateNotAllowed),
+        day => Ok(day),
+    });
+    let service_day = noted(&mut faults, Field::ServiceDate, service_day);
     let care = noted(&mut faults, Field::Care, check_care(&fields));
     match (person.flatten(), care, service_day) {
         (Some(person), Some(care), Some(service_day)) if faults.is_empty() => {
@@ -84,19 +92,18 @@ pub(crate) fn read_personal(body: &[u8]) -> Result<PersonalInquiry, Refused> {
     }
 }
 
-/// What this key may ask: its dates, then its kinds of care. The date asked about, or why not.
-pub(crate) fn allowed_day(inquiry: &GeneralInquiry, caller: &Caller, today: Day) -> Result<Day, Code> {
-    let day = inquiry.service_day.unwrap_or(today);
-    let desk = caller.scopes.contains(Scope::Desk);
-    let first = today.plus(-CLAIMS_DAYS).unwrap_or(Day::MIN);
-    let claims = caller.scopes.contains(Scope::Claims) && (first..=today).contains(&day);
-    if day != today && !desk && !claims {
-        return Err(Code::DateNotAllowed);
+impl Caller {
+    /// Whether this key may ask about `day`.
+    pub(crate) fn may_ask_day(&self, day: Day, today: Day) -> bool {
+        let first = today.plus(-CLAIMS_DAYS).unwrap_or(Day::MIN);
+        let claims = self.scopes.contains(Scope::Claims) && (first..=today).contains(&day);
+        day == today || claims || self.scopes.contains(Scope::Desk)
     }
-    if inquiry.care == Care::Inpatient && !desk && caller.kind != ProviderKind::Hospital {
-        return Err(Code::CareNotAllowed);
+
+    /// Whether this key may ask about that kind of care.
+    pub(crate) fn may_ask_care(&self, care: Care) -> bool {
+        care == Care::Outpatient || self.kind == ProviderKind::Hospital || self.scopes.contains(Scope::Desk)
     }
-    Ok(day)
 }
 
 fn known_fields(body: &[u8], form: Form) -> Result<Fields<'_>, Refused> {
@@ -184,9 +191,13 @@ mod tests {
     use engine::{Care, Day, IdKind, PersonId};
     use ledger::ProviderId;
 
-    use super::{GeneralInquiry, Refused, allowed_day, read_general, read_personal};
+    use super::{GeneralInquiry, Refused, read_personal};
     use crate::providers::{Caller, ProviderKind, Scope, Scopes};
     use crate::texts::Code;
+
+    fn read_general(body: &[u8]) -> Result<GeneralInquiry, Refused> {
+        super::read_general(body, |_| true)
+    }
 
     fn faults<T: std::fmt::Debug>(result: Result<T, Refused>) -> String {
         match result.unwrap_err() {
@@ -258,13 +269,22 @@ mod tests {
         expected: Option<Code>,
     ) {
         let today = Day::from_gregorian(2026, 11, 22).unwrap();
-        let person = PersonId::parse(IdKind::National, "5742616694").unwrap();
-        let service_day = days.map(|days| today.plus(days).unwrap());
-        let inquiry = GeneralInquiry { person, care, service_day };
+        let day = days.map_or(today, |days| today.plus(days).unwrap());
         let scopes = scopes.iter().copied().collect::<Scopes>();
         let caller = Caller { id: ProviderId::parse("p").unwrap(), kind, scopes };
-        let day = service_day.unwrap_or(today);
-        assert_eq!(allowed_day(&inquiry, &caller, today), expected.map_or(Ok(day), Err));
+        assert_eq!(caller.may_ask_day(day, today), expected != Some(Code::DateNotAllowed));
+        assert_eq!(caller.may_ask_care(care), expected != Some(Code::CareNotAllowed));
+    }
+
+    #[test]
+    fn a_date_that_is_not_allowed_is_reported_beside_the_other_faults() {
+        let body = br#"{"person_id":"1234567890","service_date":"2026-11-21","care":"x"}"#;
+        let all = "person_id:bad_check_digit service_date:date_not_allowed care:bad_enum";
+        assert_eq!(faults(super::read_general(body, |_| false)), all);
+        assert!(
+            super::read_general(br#"{"person_id":"5742616694"}"#, |_| false).is_ok(),
+            "today needs no leave"
+        );
     }
 
     #[test]
@@ -296,12 +316,5 @@ mod tests {
         check_allowed(&[Scope::Inquire], ProviderKind::Clinic, None, inpatient, refused);
         check_allowed(&[Scope::Claims], ProviderKind::Physician, Some(-3), inpatient, refused);
         check_allowed(&[Scope::Desk], ProviderKind::Clinic, None, inpatient, None);
-        check_allowed(
-            &[Scope::Inquire],
-            ProviderKind::Clinic,
-            Some(1),
-            inpatient,
-            Some(Code::DateNotAllowed),
-        );
     }
 }

@@ -105,12 +105,15 @@ pub enum ProvidersError {
         source: std::io::Error,
     },
     /// It is not the TOML it should be.
-    #[error("the providers file {} is not valid: {reason}", path.display())]
+    #[error(
+        "the providers file {} is not valid at line {line}; see what `provider add` writes into a new file",
+        path.display()
+    )]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// What the parser said, with the line.
-        reason: String,
+        /// Where; the parser's own text quotes the file, in which somebody may have put a key.
+        line: usize,
     },
     /// An ID stands there twice.
     #[error("the providers file {} names the provider `{id}` twice: remove one", path.display())]
@@ -155,9 +158,10 @@ pub(crate) struct RawProvider {
 impl Directory {
     /// Reads the file's text; `path` is for messages.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Directory, ProvidersError> {
-        let raw: RawFile = toml::from_str(text).map_err(|error| ProvidersError::Syntax {
-            path: path.to_owned(),
-            reason: error.to_string().trim_end().to_owned(),
+        let raw: RawFile = toml::from_str(text).map_err(|error| {
+            let before = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text.as_bytes()[..before].iter().filter(|&&byte| byte == b'\n').count() + 1;
+            ProvidersError::Syntax { path: path.to_owned(), line }
         })?;
         let mut by_id = HashMap::with_capacity(raw.provider.len());
         for provider in &raw.provider {
@@ -265,12 +269,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_pasted_into_the_file_is_not_told() {
+        let pasted = file("a", "x").replace("secret_digest = \"", "secret = \"a.0123456789");
+        let error = Directory::parse(&pasted, Path::new("p.toml")).err().unwrap();
+        assert!(!format!("{error} {error:?}").contains("0123456789"), "{error}");
+    }
+
+    #[test]
     fn faulty_files_are_refused_with_what_is_wrong() {
         let good = file("a", "x");
-        check_refused("provider = 1", "p.toml is not valid");
-        check_refused(&good.replace("clinic", "spa"), "unknown variant `spa`");
-        check_refused(&good.replace("name", "nmae"), "unknown field `nmae`");
-        check_refused(&good.replace("scopes = [\"inquire\", \"desk\"]", ""), "missing field `scopes`");
+        check_refused("provider = 1", "p.toml is not valid at line 1;");
+        let line_of = |part: &str| good.lines().position(|line| line.contains(part)).unwrap() + 1;
+        let at = |line: usize| format!("is not valid at line {line};");
+        check_refused(&good.replace("clinic", "spa"), &at(line_of("clinic")));
+        check_refused(&good.replace("name", "nmae"), &at(line_of("name")));
+        check_refused(&good.replace("scopes = [\"inquire\", \"desk\"]", ""), &at(1));
         check_refused(&good.repeat(2), "names the provider `a` twice");
         check_refused(&file("a b", "x"), "provider `a b` in p.toml: an ID has");
         check_refused(&file("", "x"), "an ID has");

@@ -108,3 +108,15 @@ fn real_files_are_for_the_owner_only() {
     assert!(RealDisk::create(&path).is_ok(), "a folder that is there is fine");
     let _: Arc<dyn Disk> = Arc::new(disk);
 }
+
+#[test]
+fn a_folder_of_something_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("CURRENT"), "2026-11-22-3fa9c1d2e4b5\n").unwrap();
+    let disk = RealDisk::new(folder.path());
+    let error = Ledger::init(&disk, 1, &keys()).unwrap_err();
+    assert!(matches!(error, InitError::NotEmpty { .. }));
+    assert!(error.to_string().contains("CURRENT is no part of a ledger: take an empty folder"), "{error}");
+    assert!(Ledger::open_or_init(&disk, 1, keys(), Options::default()).is_err());
+    assert!(!folder.path().join("LEDGER").exists());
+}

@@ -119,10 +119,7 @@ fn verify(places: &Places) -> Result<(), CommandError> {
         report.ledger, report.entries, report.inquiries, report.openings, report.closings
     ))?;
     if report.unfinished_bytes > 0 {
-        output::line(&format!(
-            "{} bytes of an unfinished batch at the end, never acknowledged",
-            report.unfinished_bytes
-        ))?;
+        output::line(&format!("{} bytes of an unfinished batch at the end", report.unfinished_bytes))?;
     }
     match verified.fault {
         None if report.openings == 0 => Ok(()),

@@ -26,7 +26,7 @@ async fn answer(request: HttpRequest, payload: Payload) -> HttpResponse {
     let Ok(body) = body::read_json(&request, payload, timeout).await else {
         return HttpResponse::BadRequest().finish();
     };
-    if read_general(&body).is_err() {
+    if read_general(&body, |_| true).is_err() {
         return HttpResponse::BadRequest().finish();
     }
     let mut response = HttpResponse::Created();

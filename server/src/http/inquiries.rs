@@ -10,11 +10,10 @@ use snapshots::Generation;
 use super::{Problem, State, auth, body, json_headers};
 use crate::answer::{Answer, View};
 use crate::clock::Moment;
-use crate::inquiry::{Fault, allowed_day, read_general, read_personal};
+use crate::inquiry::{read_general, read_personal};
 use crate::language::negotiate;
 use crate::metrics::Endpoint;
 use crate::texts::Code;
-use crate::wire::Field;
 
 /// A provider asks.
 pub(crate) async fn general(request: HttpRequest, payload: Payload, state: Data<State>) -> HttpResponse {
@@ -35,15 +34,18 @@ async fn ask_general(
 ) -> Result<HttpResponse, Problem> {
     let body = body::read_json(request, payload, state.body_timeout).await;
     let caller = auth::inquirer(request, state)?;
-    let inquiry = read_general(&body?)?;
+    let body = body?;
     let now = state.clock.now().ok_or_else(|| state.down())?;
-    let service_day = allowed_day(&inquiry, &caller, now.day()).map_err(of_rule)?;
+    let inquiry = read_general(&body, |day| caller.may_ask_day(day, now.day()))?;
+    if !caller.may_ask_care(inquiry.care) {
+        return Err(Code::CareNotAllowed.into());
+    }
     let asked = Asked {
         channel: Channel::General,
         provider: caller.id,
         person: inquiry.person,
         care: inquiry.care,
-        service_day,
+        service_day: inquiry.service_day.unwrap_or(now.day()),
         language: negotiate(request.headers()),
         now,
     };
@@ -79,16 +81,6 @@ async fn ask_personal(
         return Err(Code::MobileMismatch.into());
     }
     Ok(created(&entry, tracking_code, now, View::Person))
-}
-
-/// A date that is not allowed is a fault of its field; a kind of care is a matter of who asks.
-fn of_rule(code: Code) -> Problem {
-    match code {
-        Code::DateNotAllowed => {
-            Problem::of_fields(vec![Fault { field: Field::ServiceDate.name().into(), code }])
-        }
-        code => code.into(),
-    }
 }
 
 /// A checked inquiry at its moment.
