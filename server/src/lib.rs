@@ -22,6 +22,7 @@ mod serve;
 mod served;
 mod settings;
 mod texts;
+mod toml_error;
 mod watch;
 mod wire;
 

@@ -10,6 +10,8 @@ use ledger::{PROVIDER_ID_LEN_MAX, ProviderId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::toml_error::line_of;
+
 /// Hex digits of a secret: 32 bytes.
 pub(crate) const SECRET_LEN: usize = 64;
 
@@ -158,11 +160,8 @@ pub(crate) struct RawProvider {
 impl Directory {
     /// Reads the file's text; `path` is for messages.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Directory, ProvidersError> {
-        let raw: RawFile = toml::from_str(text).map_err(|error| {
-            let before = error.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..before].iter().filter(|&&byte| byte == b'\n').count() + 1;
-            ProvidersError::Syntax { path: path.to_owned(), line }
-        })?;
+        let raw: RawFile = toml::from_str(text)
+            .map_err(|error| ProvidersError::Syntax { path: path.to_owned(), line: line_of(&error, text) })?;
         let mut by_id = HashMap::with_capacity(raw.provider.len());
         for provider in &raw.provider {
             let registered = provider.check().map_err(|reason| ProvidersError::Provider {

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::options::{CommandError, SecretsFile};
+use crate::toml_error::line_of;
 
 #[derive(Subcommand)]
 pub(crate) enum SecretsCommand {
@@ -97,12 +98,8 @@ impl Secrets {
             return Err(SecretsError::Mode { path: path.to_owned(), mode });
         }
         let text = fs::read_to_string(path).map_err(unreadable)?;
-        let raw: RawSecrets = toml::from_str(&text).map_err(|error| {
-            // The error's own text quotes the file.
-            let before = error.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..before].iter().filter(|&&byte| byte == b'\n').count() + 1;
-            SecretsError::Syntax { path: path.to_owned(), line }
-        })?;
+        let raw: RawSecrets = toml::from_str(&text)
+            .map_err(|error| SecretsError::Syntax { path: path.to_owned(), line: line_of(&error, &text) })?;
         let mobile = checked_keys(path, "mobile", &raw.mobile, Some)?;
         let digit = |id: u32| u8::try_from(id).ok().filter(|&id| id <= 9);
         Ok(Secrets {
