@@ -52,6 +52,10 @@ impl Layout {
         self.path("demo-key.txt")
     }
 
+    fn load_key(&self) -> PathBuf {
+        self.path("load-key.txt")
+    }
+
     fn targets(&self) -> PathBuf {
         self.path("targets.ndjson")
     }
@@ -89,6 +93,9 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), CommandError> {
             )));
         }
         (Some(_), _) => {}
+    }
+    if !layout.load_key().exists() {
+        write_load_key(&layout)?;
     }
     let settings = ServeSettings { listen: args.listen, ..ServeSettings::default() };
     let signals = StopSignals::catch()?;
@@ -134,12 +141,14 @@ fn make(layout: &Layout, people: u64) -> Result<(), CommandError> {
 
 /// Removes an unfinished demo, and nothing else.
 fn clear_unfinished(dir: &Path) -> Result<(), CommandError> {
-    const OURS: [&str; 8] = [
+    const OURS: [&str; 10] = [
         "complete",
         "demo-key.txt",
         "extract.csv",
         "ledger",
+        "load-key.txt",
         "providers.toml",
+        "report.html",
         "secrets.toml",
         "snapshots",
         "targets.ndjson",
@@ -181,16 +190,30 @@ fn remove(dir: &Path) -> io::Result<()> {
 
 /// The demo's provider is a hospital, so that it may ask about inpatient care too.
 fn write_key(layout: &Layout) -> Result<(), CommandError> {
+    add_with_key(layout, "demo-hospital", "Demo Hospital", Scope::Inquire, &layout.key())
+}
+
+/// The targets ask about other days than today as well, which takes a desk's key.
+fn write_load_key(layout: &Layout) -> Result<(), CommandError> {
+    add_with_key(layout, "demo-load", "Demo load tests", Scope::Desk, &layout.load_key())
+}
+
+fn add_with_key(
+    layout: &Layout,
+    id: &str,
+    name: &str,
+    scope: Scope,
+    path: &Path,
+) -> Result<(), CommandError> {
     let provider = NewProvider {
-        id: "demo-hospital".to_owned(),
-        name: "Demo Hospital".to_owned(),
+        id: id.to_owned(),
+        name: name.to_owned(),
         kind: ProviderKind::Hospital,
         ownership: Ownership::Owned,
-        scopes: vec![Scope::Inquire],
+        scopes: vec![scope],
     };
     let key = add_provider(&layout.places().providers, &provider)?;
-    let path = layout.key();
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     opened.and_then(|mut file| writeln!(file, "{}", key.reveal())).map_err(|error| {
         CommandError::failed(format!("cannot write {}: {error}; check the free space", path.display()))
     })
@@ -258,7 +281,20 @@ impl Guide {
         for (what, line) in lines {
             let _ = write!(text, "\n# {what}\n{line}\n");
         }
+        let _ =
+            write!(text, "\n# load it at 10,000 a second, from the checkout\n{}\n", self.load_line(address));
         text
+    }
+
+    fn load_line(&self, address: SocketAddr) -> String {
+        let layout = Layout { dir: self.dir.clone() };
+        format!(
+            "cargo run --release -p loadgen -- run --scenario record-day --url http://{address} --targets {} \
+             --key-file {} --report {}",
+            layout.targets().display(),
+            layout.load_key().display(),
+            layout.path("report.html").display()
+        )
     }
 
     fn general(&self, address: SocketAddr, request: &Request, care: &str) -> String {

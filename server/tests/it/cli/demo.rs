@@ -18,7 +18,7 @@ fn start(folder: &Folder, line: &str) -> (Serving, String) {
     let lines = |text: &str| text.lines().filter(|line| line.starts_with("curl ")).count();
     wait_until("the demo prints what to try", || {
         let text = serving.stdout();
-        lines(&text) == 5 && text.ends_with('\n')
+        lines(&text) == 5 && text.contains("report.html\n")
     });
     let text = serving.stdout();
     (serving, text)
@@ -105,6 +105,22 @@ fn check_lines(text: &str) {
     }
 }
 
+/// The line for loadgen names files that are there, with a key that may ask about any day.
+#[track_caller]
+fn check_load_line(folder: &Folder, text: &str) {
+    let line = text.lines().find(|line| line.contains(" -p loadgen ")).unwrap();
+    let after = |flag: &str| line.split(' ').skip_while(|word| *word != flag).nth(1).unwrap();
+    let request = folder.read(after("--targets")).lines().next().unwrap().to_owned();
+    let mut body = serde_json::from_str::<Value>(&request).unwrap()["request"].take();
+    body.as_object_mut().unwrap().remove("mobile");
+    body["service_date"] = json!("2001-01-01");
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let key = folder.read(after("--key-file"));
+    let post = agent.post(format!("{}/v1/inquiries", after("--url")));
+    let answer = post.header("authorization", format!("Bearer {}", key.trim())).send_json(&body).unwrap();
+    assert_eq!(answer.status(), 201, "{line}");
+}
+
 /// The guide is printed on later days too: its people are then what they are today.
 #[track_caller]
 fn check_next_year(folder: &Folder, text: &str) {
@@ -129,6 +145,7 @@ fn its_five_lines_work_as_pasted_and_a_second_start_takes_what_is_there() {
     assert_eq!(folder.read("data/demo-key.txt"), format!("{key}\n"));
     assert_eq!(text.matches(&key).count(), 4, "once by itself, and in the three general inquiries");
     check_lines(&text);
+    check_load_line(&folder, &text);
     check_next_year(&folder, &text);
     assert_eq!(serving.terminate(), "", "nothing is said on stderr where that is no terminal");
     let snapshot = folder.read("data/snapshots/CURRENT");
@@ -142,7 +159,7 @@ fn its_five_lines_work_as_pasted_and_a_second_start_takes_what_is_there() {
     assert_eq!(folder.read("data/snapshots/CURRENT"), snapshot);
     let told = folder.run("ledger verify --ledger data/ledger --secrets data/secrets.toml").ok();
     assert!(
-        told.contains("(10 inquiries, 2 openings, 2 closings)") && told.ends_with("closed clean\n"),
+        told.contains("(11 inquiries, 2 openings, 2 closings)") && told.ends_with("closed clean\n"),
         "{told}"
     );
 
