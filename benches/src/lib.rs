@@ -96,8 +96,7 @@ impl Population {
 /// When it is refused.
 pub fn build_into(extract: &Path, snapshots: &Path) {
     let mobile_key = &mobile_key();
-    let (as_of, max_rejected, progress) = (as_of(), 0.0, &|_| {});
-    build(&BuildOptions { extract, snapshots, mobile_key, as_of, max_rejected, progress })
+    build(&BuildOptions::new(extract, snapshots, mobile_key, as_of()))
         .expect("a synthetic extract has no rejects");
 }
 

@@ -16,6 +16,7 @@ mod decide;
 mod entitlement;
 mod mapped;
 mod mobile;
+mod people;
 mod person;
 mod snapshot;
 
@@ -28,5 +29,6 @@ pub use entitlement::{
     Branch, Category, Entitlement, EntitlementRecord, Insurer, Relation, nineteenth_birthday,
 };
 pub use mobile::{Fingerprint, Mobile, MobileError, MobileKey};
+pub use people::People;
 pub use person::{ForeignId, IdKind, NationalId, PersonId, PersonIdError};
 pub use snapshot::{Counts, FileDigest, OpenError, Snapshot, SnapshotFiles};
