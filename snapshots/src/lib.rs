@@ -24,6 +24,6 @@ pub use extract::{ExtractError, RejectRule, Warning};
 pub use generation::{GenerationName, GenerationNameError};
 pub use open::{
     Generation, KeylessGeneration, OpenError, open_current, open_current_keyless, open_generation,
-    read_current,
+    open_generation_in, read_current,
 };
 pub use publish::PublishError;

@@ -4,7 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::{Counts, FORMAT_VERSION, INDEX_FILE, MobileKey, RECORDS_FILE, Snapshot, SnapshotFiles};
+use engine::{
+    Counts, FORMAT_VERSION, INDEX_FILE, MemoryMode, MobileKey, OpenStep, RECORDS_FILE, Snapshot,
+    SnapshotFiles,
+};
 use thiserror::Error;
 
 use crate::content::{Content, MobileKeyName};
@@ -129,6 +132,24 @@ pub fn open_generation(
     open_folder(&dir.join(name.to_string()), name, keys)
 }
 
+/// The same in the memory of choice, as a server does; `on_step` hears what begins.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open_generation_in(
+    dir: &Path,
+    name: &GenerationName,
+    keys: &[MobileKey],
+    memory: MemoryMode,
+    on_step: &mut dyn FnMut(OpenStep),
+) -> Result<Generation, OpenError> {
+    let folder = dir.join(name.to_string());
+    let content = read_content(&folder, name)?;
+    let mobile_key = find_key(&content.mobile_key, keys)?;
+    let snapshot = open_snapshot(&folder, &content, memory, on_step)?;
+    Ok(Generation { name: *name, content, snapshot, mobile_key })
+}
+
 /// Opens the current generation without any key.
 ///
 /// # Errors
@@ -137,7 +158,7 @@ pub fn open_current_keyless(dir: &Path) -> Result<KeylessGeneration, OpenError> 
     let name = read_current(dir)?;
     let folder = dir.join(name.to_string());
     let content = read_content(&folder, &name)?;
-    let snapshot = open_snapshot(&folder, &content)?;
+    let snapshot = open_snapshot(&folder, &content, MemoryMode::Mapped, &mut |_| {})?;
     Ok(KeylessGeneration { name, content, snapshot })
 }
 
@@ -149,7 +170,7 @@ pub(crate) fn open_folder(
 ) -> Result<Generation, OpenError> {
     let content = read_content(folder, name)?;
     let mobile_key = find_key(&content.mobile_key, keys)?;
-    let snapshot = open_snapshot(folder, &content)?;
+    let snapshot = open_snapshot(folder, &content, MemoryMode::Mapped, &mut |_| {})?;
     Ok(Generation { name: *name, content, snapshot, mobile_key })
 }
 
@@ -170,12 +191,17 @@ fn read_content(folder: &Path, name: &GenerationName) -> Result<Content, OpenErr
     Ok(content)
 }
 
-fn open_snapshot(folder: &Path, content: &Content) -> Result<Snapshot, OpenError> {
+fn open_snapshot(
+    folder: &Path,
+    content: &Content,
+    memory: MemoryMode,
+    on_step: &mut dyn FnMut(OpenStep),
+) -> Result<Snapshot, OpenError> {
     let fault = |fault: String| OpenError::Content { path: folder.join(CONTENT_FILE), fault };
     let file =
         |name| content.file(name).ok_or_else(|| fault(format!("it does not list {name} with a digest")));
     let files = SnapshotFiles { index: file(INDEX_FILE)?, records: file(RECORDS_FILE)? };
-    let snapshot = Snapshot::open(folder, &files)?;
+    let snapshot = Snapshot::open_in(folder, &files, memory, on_step)?;
     let Content { people, incomplete, entitlements, .. } = *content;
     if snapshot.counts() != (Counts { people, incomplete, entitlements }) {
         return Err(fault("it counts other people or entitlements than the records have".to_owned()));
