@@ -16,4 +16,5 @@ mod protocol;
 mod reloading;
 mod site;
 mod stopping;
+mod swapping;
 mod who_may_ask;
