@@ -95,10 +95,19 @@ impl Population {
 /// # Panics
 /// When it is refused.
 pub fn build_into(extract: &Path, snapshots: &Path) {
+    build_as_of(extract, snapshots, as_of());
+}
+
+/// The same as of another day; the generation's name.
+///
+/// # Panics
+/// When it is refused.
+pub fn build_as_of(extract: &Path, snapshots: &Path, as_of: Day) -> String {
     let mobile_key = &mobile_key();
-    let (as_of, max_rejected, progress) = (as_of(), 0.0, &|_| {});
+    let (max_rejected, progress) = (0.0, &|_| {});
     build(&BuildOptions { extract, snapshots, mobile_key, as_of, max_rejected, progress })
-        .expect("a synthetic extract has no rejects");
+        .expect("a synthetic extract has no rejects")
+        .generation
 }
 
 /// The day for which the populations are made.

@@ -261,6 +261,11 @@ impl Running {
         self.state.is_ready()
     }
 
+    /// The name of the generation that serves.
+    pub fn generation(&self) -> Option<String> {
+        self.state.served.name().map(|name| name.to_string())
+    }
+
     /// The ledger's totals, for measurements.
     pub fn ledger_stats(&self) -> ledger::Stats {
         self.state.ledger.stats()
