@@ -104,8 +104,7 @@ pub fn build_into(extract: &Path, snapshots: &Path) {
 /// When it is refused.
 pub fn build_as_of(extract: &Path, snapshots: &Path, as_of: Day) -> String {
     let mobile_key = &mobile_key();
-    let (max_rejected, progress) = (0.0, &|_| {});
-    build(&BuildOptions { extract, snapshots, mobile_key, as_of, max_rejected, progress })
+    build(&BuildOptions::new(extract, snapshots, mobile_key, as_of))
         .expect("a synthetic extract has no rejects")
         .generation
 }

@@ -1,7 +1,7 @@
 //! Writes sorted people into the two files of a generation: the FST index and the packed records. The
 //! counterpart of `snapshot`, which opens what is written here.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use crate::entitlement::EntitlementRecord;
 use crate::person::{ForeignId, NationalId, PersonId};
 use crate::snapshot::Counts;
 
+const OVERFLOW_FILE: &str = "overflow.tmp";
 /// Bytes gathered before each write.
 const WRITE_BUFFER_LEN: usize = 1 << 20;
 
@@ -56,11 +57,11 @@ pub enum WriteError {
     OutOfOrder,
 }
 
-/// Takes people in ascending order and writes them as they come; only the overflow area is kept in memory.
+/// Takes people in ascending order and writes them as they come; the overflow area goes to a file of its own first.
 pub struct Compiler {
     index: IndexWriter,
     records: SectionWriter,
-    overflow: Vec<EntitlementRecord>,
+    overflow: OverflowWriter,
     last: Option<PersonId>,
     counts: Counts,
 }
@@ -74,7 +75,7 @@ impl Compiler {
         Ok(Compiler {
             index: IndexWriter::create(dir)?,
             records: SectionWriter::create(dir.join(RECORDS_FILE))?,
-            overflow: Vec::new(),
+            overflow: OverflowWriter::create(dir)?,
             last: None,
             counts: Counts::default(),
         })
@@ -93,9 +94,9 @@ impl Compiler {
             [] => EntitlementRecord::incomplete(),
             [only] => *only,
             several => {
-                let first = u32::try_from(self.overflow.len()).map_err(|_| WriteError::TooMany)?;
+                let first = u32::try_from(self.overflow.count).map_err(|_| WriteError::TooMany)?;
                 let len = u32::try_from(several.len()).map_err(|_| WriteError::TooMany)?;
-                self.overflow.extend_from_slice(several);
+                self.overflow.add(several)?;
                 EntitlementRecord::overflow(first, len)
             }
         };
@@ -114,10 +115,43 @@ impl Compiler {
         let mut header = HeaderBuilder::new(FileKind::Records);
         let slots = self.counts.people + self.counts.incomplete;
         self.records.end_section(&mut header, SectionKind::Slots, slots)?;
-        self.records.write(self.overflow.as_bytes())?;
-        self.records.end_section(&mut header, SectionKind::Overflow, self.overflow.len() as u64)?;
+        let overflow_count = self.overflow.count;
+        self.overflow.copy_to(&mut self.records)?;
+        self.records.end_section(&mut header, SectionKind::Overflow, overflow_count)?;
         self.records.finish(header)?;
         Ok(self.counts)
+    }
+}
+
+/// The overflow area, until the slots before it are all written: a file without a name.
+struct OverflowWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+    count: u64,
+}
+
+impl OverflowWriter {
+    fn create(dir: &Path) -> Result<OverflowWriter, WriteError> {
+        let path = dir.join(OVERFLOW_FILE);
+        let created = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+        let file = created.and_then(|file| fs::remove_file(&path).map(|()| file));
+        let file = file.map_err(|source| WriteError::Io { path: path.clone(), source })?;
+        Ok(OverflowWriter { path, file: BufWriter::with_capacity(WRITE_BUFFER_LEN, file), count: 0 })
+    }
+
+    fn add(&mut self, records: &[EntitlementRecord]) -> Result<(), WriteError> {
+        self.count += records.len() as u64;
+        let written = self.file.write_all(records.as_bytes());
+        written.map_err(|source| WriteError::Io { path: self.path.clone(), source })
+    }
+
+    fn copy_to(self, records: &mut SectionWriter) -> Result<(), WriteError> {
+        let OverflowWriter { path, file, .. } = self;
+        let copied = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|mut file| {
+            file.seek(SeekFrom::Start(0))?;
+            io::copy(&mut file, records)
+        });
+        copied.map(drop).map_err(|source| WriteError::Io { path, source })
     }
 }
 

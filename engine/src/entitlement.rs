@@ -263,7 +263,7 @@ impl EntitlementRecord {
     }
 
     /// The slot of a person without a usable row.
-    pub(crate) fn incomplete() -> EntitlementRecord {
+    pub fn incomplete() -> EntitlementRecord {
         EntitlementRecord { traits: U16::new(TAG_INCOMPLETE << TAG_SHIFT), ..EntitlementRecord::zeroed() }
     }
 
@@ -277,6 +277,11 @@ impl EntitlementRecord {
             traits: U16::new(TAG_OVERFLOW << TAG_SHIFT),
             ..EntitlementRecord::zeroed()
         }
+    }
+
+    /// The same entitlement without a mobile number, by which different people can be compared.
+    pub fn without_mobile(&self) -> EntitlementRecord {
+        EntitlementRecord { fingerprint: U32::new(0), ..*self }
     }
 
     /// What this slot holds; none if its tag or reserved bits are not of this version.

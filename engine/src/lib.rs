@@ -16,6 +16,7 @@ mod decide;
 mod entitlement;
 mod mapped;
 mod mobile;
+mod people;
 mod person;
 mod snapshot;
 
@@ -29,5 +30,6 @@ pub use entitlement::{
 };
 pub use mapped::MemoryMode;
 pub use mobile::{Fingerprint, Mobile, MobileError, MobileKey};
+pub use people::People;
 pub use person::{ForeignId, IdKind, NationalId, PersonId, PersonIdError};
 pub use snapshot::{Counts, FileDigest, OpenError, OpenStep, Snapshot, SnapshotFiles};

@@ -169,8 +169,11 @@ impl Snapshot {
 
     /// Finds a person: one look-up in the index, one or two in the records.
     pub fn find(&self, person: PersonId) -> Person<'_> {
-        let Some(rank) = self.rank(person) else { return Person::Unknown };
-        // A record number beyond the records cannot come out of a verified index; it is checked all the same.
+        self.rank(person).map_or(Person::Unknown, |rank| self.person_at(rank))
+    }
+
+    /// What stands under a record number; unknown beyond the last, which cannot come out of a verified index.
+    pub(crate) fn person_at(&self, rank: u64) -> Person<'_> {
         let Some(record) = usize::try_from(rank).ok().and_then(|rank| self.slots().get(rank)) else {
             return Person::Unknown;
         };
@@ -206,6 +209,11 @@ impl Snapshot {
     /// How many people and entitlements it holds.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The indexes of national IDs and of foreign nationals' numbers.
+    pub(crate) fn indexes(&self) -> (&fst::Map<MapRange>, &fst::Map<MapRange>) {
+        (&self.national, &self.foreign)
     }
 
     /// The record number of a person is their rank among all keys: national IDs first, then foreign ones.

@@ -237,6 +237,8 @@ fn connection_facts(collector: &Collector) -> ConnectionFacts {
         reconnects: connections.reconnects,
         requests_reused: connections.requests_reused,
         requests_new: connections.requests_first,
+        service_new_us: connections.service_first.clone(),
+        service_reused_us: connections.service_reused.clone(),
         tcp_connect_us: connections.tcp.clone(),
         tls_full_us: connections.tls_full.clone(),
         tls_resumed_us: connections.tls_resumed.clone(),

@@ -13,6 +13,7 @@ use crate::result::{CalibrationResult, CapacityStep};
 use crate::run::{RunError, Setup};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::schedule::Share;
+use crate::sender::Trust;
 use crate::targets::Targets;
 
 /// The floor is measured where nothing waits for anything.
@@ -43,6 +44,7 @@ pub(crate) fn calibrate(
     let setup = Setup {
         keys: Vec::new(),
         targets: Arc::new(Targets::made_up()),
+        trust: Trust::default(),
         threads: args.threads as usize,
         seed: scenario.seed,
         share: Share::ALL,

@@ -76,6 +76,10 @@ pub(crate) struct TrafficArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
+    /// PEM certificates of the authorities to trust for an https:// URL; those of this machine unless given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+
     /// demand, national-peak, retry-storm, record-day, or a TOML file
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) scenario: Option<String>,
@@ -116,7 +120,7 @@ pub(crate) struct TrafficArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The server, http://HOST:PORT without a path
+    /// The server, http://HOST:PORT or https://HOST:PORT, without a path
     #[arg(long, value_name = "URL")]
     pub(crate) url: String,
 
@@ -157,7 +161,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CapacityArgs {
-    /// The server, http://HOST:PORT without a path
+    /// The server, http://HOST:PORT or https://HOST:PORT, without a path
     #[arg(long, value_name = "URL")]
     pub(crate) url: String,
 
@@ -205,6 +209,10 @@ pub(crate) struct CompareArgs {
     /// As for `run`
     #[arg(long, value_name = "FILE", requires = "a_url")]
     pub(crate) key_file: Option<PathBuf>,
+
+    /// As for `run`
+    #[arg(long, value_name = "FILE", requires = "a_url")]
+    pub(crate) ca: Option<PathBuf>,
 
     /// As for `run`
     #[arg(long, value_name = "NAME|FILE", requires = "a_url")]

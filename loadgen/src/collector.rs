@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::latency::Latencies;
-use crate::record::{Batch, FirstWrong, Record};
+use crate::record::{Batch, FirstWrong, Handshake, Record};
 use crate::result::{StageResult, Swap, Timeline, TimelinePoint};
 use crate::schedule::Plan;
 use crate::tally::{Tally, us};
@@ -45,9 +45,26 @@ pub(crate) struct Connections {
     pub(crate) reconnects: u64,
     pub(crate) requests_first: u64,
     pub(crate) requests_reused: u64,
+    pub(crate) service_first: Latencies,
+    pub(crate) service_reused: Latencies,
     pub(crate) tcp: Latencies,
     pub(crate) tls_full: Latencies,
     pub(crate) tls_resumed: Latencies,
+}
+
+impl Connections {
+    fn add(&mut self, record: &Record) {
+        let Some(service_us) = record.service_us else { return };
+        let (count, service) = if record.first_on_connection {
+            (&mut self.requests_first, &mut self.service_first)
+        } else {
+            (&mut self.requests_reused, &mut self.service_reused)
+        };
+        *count += 1;
+        if record.outcome.is_timed() {
+            service.record(us(service_us));
+        }
+    }
 }
 
 /// Counts of the whole run for whoever watches.
@@ -112,6 +129,8 @@ impl Collector {
                 reconnects: 0,
                 requests_first: 0,
                 requests_reused: 0,
+                service_first: Latencies::new(),
+                service_reused: Latencies::new(),
                 tcp: Latencies::new(),
                 tls_full: Latencies::new(),
                 tls_resumed: Latencies::new(),
@@ -140,8 +159,8 @@ impl Collector {
             self.connections.reconnects += u64::from(opened.is_reconnect);
             self.connections.tcp.record(us(opened.tcp_us));
             match opened.tls {
-                Some((took_us, true)) => self.connections.tls_resumed.record(us(took_us)),
-                Some((took_us, false)) => self.connections.tls_full.record(us(took_us)),
+                Some((took_us, Handshake::Full)) => self.connections.tls_full.record(us(took_us)),
+                Some((took_us, Handshake::Resumed)) => self.connections.tls_resumed.record(us(took_us)),
                 None => {}
             }
         }
@@ -179,11 +198,7 @@ impl Collector {
         stage.lateness.record(us(record.lateness_us));
         let end_ns = record.due_ns + u64::from(record.latency_us) * 1_000;
         self.last_end_ns = self.last_end_ns.max(end_ns);
-        if record.service_us.is_some() {
-            let first = record.first_on_connection;
-            self.connections.requests_first += u64::from(first);
-            self.connections.requests_reused += u64::from(!first);
-        }
+        self.connections.add(record);
         self.progress.add(record);
         self.recent.add(record);
         let number = u32::try_from(record.due_ns / self.interval_ns).unwrap_or(u32::MAX);

@@ -79,7 +79,7 @@ fn run_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
-    let url = BaseUrl::parse(&args.url).map_err(ConfigError::Url)?;
+    let [url] = config::urls([&args.url], args.traffic.ca.as_deref())?;
     let scenario = config::run_scenario(args)?;
     let share = config::shard(args.shard.as_deref())?;
     let mut setup = config::setup(&args.traffic, &scenario)?;
@@ -131,7 +131,7 @@ fn capacity_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
-    let url = BaseUrl::parse(&args.url).map_err(ConfigError::Url)?;
+    let [url] = config::urls([&args.url], args.traffic.ca.as_deref())?;
     if args.from_rate > args.rate_max {
         return Err(ConfigError::RateBounds.into());
     }
@@ -217,11 +217,11 @@ fn live_rounds(
     b: &str,
     mut notes: Box<dyn Write + Send>,
 ) -> Result<Rounds, FailureCause> {
-    let a = BaseUrl::parse(a).map_err(ConfigError::Url)?;
-    let b = BaseUrl::parse(b).map_err(ConfigError::Url)?;
+    let [a, b] = config::urls([a, b], args.ca.as_deref())?;
     let traffic = TrafficArgs {
         targets: args.targets.clone().unwrap_or_default(),
         key_file: args.key_file.clone(),
+        ca: args.ca.clone(),
         scenario: args.scenario.clone(),
         tracking_codes_max: 2_000_000,
         ..TrafficArgs::default()

@@ -3,15 +3,17 @@
 //! A run without a scenario file has one all the same: its flags, written as TOML. Messages never repeat what
 //! was given as a URL, which may hold a password.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::base_url::UrlError;
+use crate::base_url::{BaseUrl, UrlError};
 use crate::cli::{ArrivalsArg, EndpointArg, RunArgs, TrafficArgs};
 use crate::keys::{self, KeysError};
 use crate::run::Setup;
 use crate::scenario::{Class, Scenario, ScenarioError};
 use crate::schedule::Share;
+use crate::sender::{TlsError, Trust};
 use crate::targets::{Targets, TargetsError};
 use crate::vocabulary::Endpoint;
 
@@ -20,6 +22,8 @@ use crate::vocabulary::Endpoint;
 pub(crate) enum ConfigError {
     #[error("--url: {0}")]
     Url(#[from] UrlError),
+    #[error("--ca would be ignored: no URL begins with https://; leave it out")]
+    CaUnused,
     #[error("--endpoint {0} needs a key: put one `id.secret` a line into a file and name it with --key-file")]
     KeyFileNeeded(&'static str),
     #[error("--key-file would be ignored: --endpoint personal sends no key; leave one of the two out")]
@@ -45,10 +49,24 @@ pub(crate) enum SetupError {
     Keys(#[from] KeysError),
     #[error(transparent)]
     Targets(#[from] TargetsError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// How many mistyped inquiries are made where the targets have none.
 const MISTYPED_MAX: usize = 10_000;
+
+/// Reads the servers' URLs; `ca` must be of use to one of them.
+pub(crate) fn urls<const N: usize>(texts: [&str; N], ca: Option<&Path>) -> Result<[BaseUrl; N], ConfigError> {
+    let mut urls = Vec::with_capacity(N);
+    for text in texts {
+        urls.push(BaseUrl::parse(text)?);
+    }
+    if ca.is_some() && !urls.iter().any(BaseUrl::is_tls) {
+        return Err(ConfigError::CaUnused);
+    }
+    Ok(urls.try_into().expect("there is one for each text"))
+}
 
 /// The scenario that the flags of a run name or describe.
 pub(crate) fn run_scenario(args: &RunArgs) -> Result<Scenario, ConfigError> {
@@ -115,9 +133,11 @@ pub(crate) fn setup(args: &TrafficArgs, scenario: &Scenario) -> Result<Setup, Se
     if wants_mistyped && !targets.inquiries.iter().any(|inquiry| inquiry.class == Class::Mistyped) {
         targets.add_mistyped(MISTYPED_MAX)?;
     }
+    let trust = args.ca.as_deref().map(Trust::read).transpose()?.unwrap_or_default();
     Ok(Setup {
         keys,
         targets: Arc::new(targets),
+        trust,
         threads: args.threads.max(1) as usize,
         seed: scenario.seed,
         share: Share::ALL,

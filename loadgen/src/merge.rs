@@ -116,6 +116,8 @@ fn add(whole: &mut RunResult, part: RunResult) {
     into.reconnects += from.reconnects;
     into.requests_reused += from.requests_reused;
     into.requests_new += from.requests_new;
+    into.service_new_us.merge(&from.service_new_us);
+    into.service_reused_us.merge(&from.service_reused_us);
     into.tcp_connect_us.merge(&from.tcp_connect_us);
     into.tls_full_us.merge(&from.tls_full_us);
     into.tls_resumed_us.merge(&from.tls_resumed_us);

@@ -74,12 +74,19 @@ pub(crate) struct Record {
     pub(crate) is_retry: bool,
 }
 
+/// Whether a TLS handshake began a session or took up an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handshake {
+    Full,
+    Resumed,
+}
+
 /// How a connection came to be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Opened {
     pub(crate) tcp_us: u32,
-    /// The TLS handshake: how long, and whether it took up an earlier session.
-    pub(crate) tls: Option<(u32, bool)>,
+    /// The TLS handshake: how long, and of which kind.
+    pub(crate) tls: Option<(u32, Handshake)>,
     /// After the start of the run.
     pub(crate) is_reconnect: bool,
 }

@@ -3,22 +3,21 @@
 //! Connections are opened before the clock starts. The main thread only counts and shows.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::assemble;
 use crate::base_url::BaseUrl;
-use crate::clock::{Clock, us_up};
+use crate::clock::Clock;
 use crate::collector::{Collector, Recent};
 use crate::keys::ApiKey;
 use crate::live::{LiveFeed, LiveSnapshot};
-use crate::record::{Batch, Opened};
+use crate::record::Batch;
 use crate::result::{Mode, RunResult, ShardFacts, Timeline};
 use crate::scenario::{Pace, Scenario};
 use crate::schedule::{ClosedLoop, OpenLoop, Schedule, Share};
-use crate::sender::{Connection, Heads, Sender, Shared, Tls, Wire};
+use crate::sender::{Dealt, Heads, OpenError, Opening, Sender, Shared, Tls, TlsError, Trust};
 use crate::targets::Targets;
 use crate::tracking::SeenCodes;
 use crate::traffic::{Picker, TrafficError};
@@ -28,22 +27,14 @@ use crate::traffic::{Picker, TrafficError};
 pub(crate) enum RunError {
     #[error("cannot start a sender: {0}; is the limit of open files or threads too low?")]
     Sender(#[source] io::Error),
-    #[error("cannot find the host of --url: {0}; check the name")]
-    Resolve(#[source] io::Error),
-    #[error("cannot open connection {number} of {wanted} to {authority}: {source}; {}", advice(*number))]
-    Connect { number: usize, wanted: usize, authority: String, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error(transparent)]
     Traffic(#[from] TrafficError),
     #[error("--start-at has passed by {0} s; give a time that is still to come")]
     StartPassed(u64),
-}
-
-fn advice(number: usize) -> &'static str {
-    if number == 1 {
-        "is the server running there?"
-    } else {
-        "ask for fewer --connections, or raise the limits of open files and of the server's connections"
-    }
 }
 
 /// Everything about a run but its scenario and its server.
@@ -51,6 +42,8 @@ fn advice(number: usize) -> &'static str {
 pub(crate) struct Setup {
     pub(crate) keys: Vec<ApiKey>,
     pub(crate) targets: Arc<Targets>,
+    /// Asked only where the URL is one of TLS.
+    pub(crate) trust: Trust,
     pub(crate) threads: usize,
     pub(crate) seed: u64,
     pub(crate) share: Share,
@@ -89,8 +82,10 @@ pub(crate) fn run(
     feed: &LiveFeed,
 ) -> Result<RunResult, RunError> {
     let picker = Picker::new(scenario, setup.seed, &setup.targets, &setup.keys)?;
-    let tls = None;
-    let (connections, opened) = open_connections(setup, scenario, url, tls.as_ref())?;
+    let tls = url.is_tls().then(|| Tls::new(url.host(), &setup.trust)).transpose()?;
+    let timeout = Duration::from_millis(scenario.timeout_ms);
+    let opening = Opening { url, tls: tls.as_ref(), wanted: scenario.connections, timeout };
+    let (connections, opened) = opening.open(setup.keys.len(), setup.threads)?;
     let lead = match setup.start_at {
         None => LEAD,
         Some(at) => at
@@ -139,8 +134,6 @@ fn heads(url: &BaseUrl, keys: &[ApiKey]) -> Vec<Heads> {
     }
     keys.iter().map(|key| Heads::new(&authority, Some(key))).collect()
 }
-
-type Dealt = Vec<Vec<(Connection, usize)>>;
 
 fn start_senders(
     setup: &Setup,
@@ -269,51 +262,4 @@ impl Watch {
         self.shown.swaps = collector.swaps().len() as u64;
         self.shown.clone()
     }
-}
-
-fn open_connections(
-    setup: &Setup,
-    scenario: &Scenario,
-    url: &BaseUrl,
-    tls: Option<&Tls>,
-) -> Result<(Dealt, Vec<Opened>), RunError> {
-    let wanted = scenario.connections;
-    let failed = |number, source| RunError::Connect { number, wanted, authority: url.authority(), source };
-    let timeout = Duration::from_millis(scenario.timeout_ms);
-    let (mut opened, mut first) = (Vec::with_capacity(wanted), None);
-    let mut open = |address: SocketAddr| {
-        let from = Instant::now();
-        let stream = TcpStream::connect_timeout(&address, timeout)?;
-        let tcp_us = us_up(from.elapsed().as_nanos() as u64);
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let connection = Connection::new(address, Some(Wire::new(stream, tls)?));
-        opened.push(Opened { tcp_us, tls: None, is_reconnect: false });
-        io::Result::Ok(connection)
-    };
-    // The first address that takes a connection takes them all: `localhost` may be ::1 or 127.0.0.1.
-    let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for candidate in resolve(url)? {
-        match open(candidate) {
-            Ok(connection) => {
-                first = Some((candidate, connection));
-                break;
-            }
-            Err(error) => refused = error,
-        }
-    }
-    let Some((address, first)) = first else { return Err(failed(1, refused)) };
-    let threads = setup.threads.min(wanted);
-    let mut dealt: Dealt = std::iter::repeat_with(Vec::new).take(threads).collect();
-    let keys = setup.keys.len().max(1);
-    dealt[0].push((first, 0));
-    for number in 1..wanted {
-        let connection = open(address).map_err(|error| failed(number + 1, error))?;
-        dealt[number % threads].push((connection, number % keys));
-    }
-    Ok((dealt, opened))
-}
-
-fn resolve(url: &BaseUrl) -> Result<Vec<SocketAddr>, RunError> {
-    Ok(url.host_and_port().to_socket_addrs().map_err(RunError::Resolve)?.collect())
 }

@@ -7,22 +7,28 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::{
-    Compiler, Counts, Day, EntitlementRecord, FORMAT_VERSION, FileDigest, INDEX_FILE, MobileKey, Person,
-    PersonId, RECORDS_FILE, WriteError,
+    Compiler, Counts, Day, FORMAT_VERSION, FileDigest, INDEX_FILE, MobileKey, RECORDS_FILE, Snapshot,
+    SnapshotFiles, WriteError,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::content::{Content, ContentFile, MobileKeyName, json_file};
+use crate::building::{BuildFolder, BuilderLock};
+use crate::content::{CONTENT_VERSION, Content, MobileKeyName, json_file};
 use crate::extract::ExtractError;
+use crate::gates::{GateLimits, GateOutcome};
 use crate::generation::GenerationName;
-use crate::open::{CONTENT_FILE, Generation, OpenError, open_folder, open_generation};
-use crate::partition::People;
-use crate::publication::{PUBLICATION_FILE, Publication};
-use crate::publish::{BuildFolder, PublishError, Publisher};
-use crate::reading::{Extract, ExtractSummary, read_extract};
-use crate::rejects::write_rejects;
+use crate::memory::MemoryBound;
+use crate::open::{CONTENT_FILE, OpenError, content_of_folder, open_generation};
+use crate::partition::Partitions;
+use crate::publication::{PUBLICATION_FILE, Publication, PublicationSource};
+use crate::reading::{ExtractSummary, Sinks, read_extract};
+use crate::rejects::RejectsWriter;
+use crate::self_test::{make_self_test, run_self_test};
+use crate::signing::{SIGNATURE_SUFFIX, SigningKey};
+use crate::statistics::{Surveyed, survey};
+use crate::store::{PublishOptions, Store, StoreError};
 
 /// What to build, and from what.
 pub struct BuildOptions<'a> {
@@ -34,10 +40,41 @@ pub struct BuildOptions<'a> {
     pub mobile_key: &'a MobileKey,
     /// The day for which the extract was made.
     pub as_of: Day,
-    /// The largest share of rejected rows with which a generation is published, 0 to 1.
-    pub max_rejected: f64,
+    /// What the generation may be like to be published.
+    pub limits: GateLimits,
+    /// The reason for which the gates are overridden.
+    pub accept: Option<String>,
+    /// The key that signs.
+    pub signing_key: Option<SigningKey>,
+    /// How much memory the build may take.
+    pub memory: MemoryBound,
+    /// Who builds; told in the journal.
+    pub by: String,
     /// Called from all threads while the work goes on.
     pub progress: &'a (dyn Fn(Progress) + Sync),
+}
+
+impl<'a> BuildOptions<'a> {
+    /// A build with the usual limits, unsigned, which tells nobody how far it is.
+    pub fn new(
+        extract: &'a Path,
+        snapshots: &'a Path,
+        mobile_key: &'a MobileKey,
+        as_of: Day,
+    ) -> BuildOptions<'a> {
+        BuildOptions {
+            extract,
+            snapshots,
+            mobile_key,
+            as_of,
+            limits: GateLimits::default(),
+            accept: None,
+            signing_key: None,
+            memory: MemoryBound::default(),
+            by: "library".to_owned(),
+            progress: &|_| {},
+        }
+    }
 }
 
 /// How far a build is.
@@ -52,12 +89,12 @@ pub enum Progress {
         /// Rows so far.
         rows: u64,
     },
-    /// Rows are sorted and merged.
-    Merging,
-    /// The files of the generation are written.
+    /// Rows are sorted, merged and written.
     Compiling {
-        /// People so far.
-        people: u64,
+        /// Different rows so far.
+        rows: u64,
+        /// Rows at most.
+        rows_total: u64,
     },
     /// The files are opened as a server would, and compared person by person.
     Verifying,
@@ -84,6 +121,8 @@ pub struct BuildReport {
     pub warnings: BTreeMap<String, u64>,
     /// The list of rejected rows.
     pub rejects_path: PathBuf,
+    /// How the gates judged.
+    pub gates: Vec<GateOutcome>,
 }
 
 /// Why nothing was published. What was current still is.
@@ -95,20 +134,32 @@ pub enum BuildError {
     /// The list of rejected rows could not be written.
     #[error("cannot write the list of rejected rows: {0}; check the free space and the folder's permissions")]
     Rejects(#[source] io::Error),
-    /// The gate.
+    /// Rows that were put aside could not be read again, or a place for them not be made.
+    #[error("cannot put rows aside in {}: {source}; check the free space and the disk", path.display())]
+    Spill {
+        /// The snapshots folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// IDs that are sorted together do not fit.
     #[error(
-        "{rejected} of {rows} rows were rejected, a share of {share:.4} where at most {max} is allowed; mend \
-         the rows listed in {}, or allow more with --max-rejected", rejects_path.display()
+        "{needed_mib} MiB of rows have IDs that begin alike and must be sorted together, more than the memory bound \
+         leaves room for; allow at least --memory {least_mib}MiB, or look for an ID that stands for many"
     )]
-    TooManyRejected {
-        /// Rejected rows.
-        rejected: u64,
-        /// All rows.
-        rows: u64,
-        /// Their quotient.
-        share: f64,
-        /// What was allowed.
-        max: f64,
+    Memory {
+        /// What they take.
+        needed_mib: u64,
+        /// The least bound that would do.
+        least_mib: u64,
+    },
+    /// The gates.
+    #[error("{source}; the build stays in {} unpublished", folder.display())]
+    Refused {
+        /// Which gates, and by how much.
+        source: StoreError,
+        /// The generation's folder.
+        folder: PathBuf,
         /// The list of rejected rows.
         rejects_path: PathBuf,
     },
@@ -137,33 +188,26 @@ pub enum BuildError {
         /// What is wrong with it.
         source: Box<OpenError>,
     },
-    /// The folder.
+    /// The state of the generation.
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Store(#[from] StoreError),
 }
 
-/// Builds a generation and makes it the current one.
+/// Builds a generation, places it, and makes it the current one if the gates let it through.
 ///
 /// # Errors
 /// [`BuildError`]; the list of rejected rows is written all the same once every row was read.
 pub fn build(options: &BuildOptions<'_>) -> Result<BuildReport, BuildError> {
-    let started = Timestamp::now();
-    let publisher = Publisher::lock(options.snapshots)?;
-    let extract = read_extract(options)?;
-    let rejects_path = write_extract_rejects(options, &extract)?;
-    check_gates(options, &extract, &rejects_path)?;
-    (options.progress)(Progress::Merging);
-    let summary = extract.summary;
-    let people = extract.partitions.merge();
-    let folder = publisher.begin()?;
-    let compiled = compile(options, &people, folder.path())?;
-    let content = content(options, &summary, &people, compiled, folder.path())?;
-    let name = write_content(&folder, &content, options.as_of)?;
-    (options.progress)(Progress::Verifying);
-    verify(options, &folder, &name, &people)?;
-    let publication = Publication::new(options, &name, &summary, started);
-    folder.write(PUBLICATION_FILE, &json_file(&publication))?;
-    publish(options, &publisher, folder, &name)?;
+    let started_at = Timestamp::now();
+    let builder = BuilderLock::take(options.snapshots)?;
+    let folder = builder.begin()?;
+    let (partitions, summary, rejects_path) = read(options, &folder)?;
+    let compiled = compile(options, &summary, partitions, folder.path())?;
+    let (content, name) = describe(options, &summary, &compiled, &folder)?;
+    let store = Store::new(options.snapshots, options.by.clone());
+    write_publication(options, &folder, &name, &content, &summary, started_at, &store)?;
+    place(options, &store, folder, &name)?;
+    let gates = publish(options, &store, &name, &rejects_path)?;
     Ok(BuildReport {
         generation: name.to_string(),
         rows: content.rows,
@@ -174,66 +218,126 @@ pub fn build(options: &BuildOptions<'_>) -> Result<BuildReport, BuildError> {
         duplicates: content.duplicates,
         warnings: content.warnings,
         rejects_path,
+        gates,
     })
 }
 
-fn write_extract_rejects(options: &BuildOptions<'_>, extract: &Extract) -> Result<PathBuf, BuildError> {
-    let source = extract.summary.source.blake3.to_hex();
+fn read(
+    options: &BuildOptions<'_>,
+    folder: &BuildFolder,
+) -> Result<(Partitions, ExtractSummary, PathBuf), BuildError> {
+    let spill = |source| BuildError::Spill { path: options.snapshots.to_owned(), source };
+    let partitions = Partitions::new(folder.path(), options.memory.rows_len()).map_err(spill)?;
+    let rejects = RejectsWriter::create(options.snapshots).map_err(BuildError::Rejects)?;
+    let (summary, rejects) = read_extract(options, Sinks { partitions: &partitions, rejects })?;
+    let source = summary.source.blake3.to_hex();
     let name = format!("{}-{}", options.as_of.iso(), &source[..12]);
-    write_rejects(options.snapshots, &name, &extract.rejects).map_err(BuildError::Rejects)
-}
-
-fn check_gates(options: &BuildOptions<'_>, extract: &Extract, rejects_path: &Path) -> Result<(), BuildError> {
-    let ExtractSummary { rows, rejected, .. } = extract.summary;
-    let rejects_path = rejects_path.to_owned();
-    if rows == rejected {
+    let rejects_path = rejects.finish(&name).map_err(BuildError::Rejects)?;
+    if summary.rows == summary.rejected {
         return Err(BuildError::Nobody { rejects_path });
     }
-    let (share, max) = (rejected as f64 / rows as f64, options.max_rejected);
-    if share > max {
-        return Err(BuildError::TooManyRejected { rejected, rows, share, max, rejects_path });
-    }
-    Ok(())
+    Ok((partitions, summary, rejects_path))
 }
 
-fn compile(options: &BuildOptions<'_>, people: &People, folder: &Path) -> Result<Counts, WriteError> {
-    const PEOPLE_PER_REPORT: u64 = 1 << 16;
+/// What was written.
+struct Compiled {
+    counts: Counts,
+    duplicates: u64,
+    /// One for each part of the ID space.
+    fingerprints: Vec<blake3::Hash>,
+}
+
+/// Either half of the work can fail.
+enum CompileError {
+    Spill(io::Error),
+    Write(WriteError),
+}
+
+impl From<io::Error> for CompileError {
+    fn from(error: io::Error) -> CompileError {
+        CompileError::Spill(error)
+    }
+}
+
+fn compile(
+    options: &BuildOptions<'_>,
+    summary: &ExtractSummary,
+    mut partitions: Partitions,
+    folder: &Path,
+) -> Result<Compiled, BuildError> {
+    options.memory.check_part(partitions.largest_len())?;
     let mut compiler = Compiler::create(folder)?;
-    let mut done = 0_u64;
-    people.try_for_each(|person, records| {
-        done += 1;
-        if done.is_multiple_of(PEOPLE_PER_REPORT) {
-            (options.progress)(Progress::Compiling { people: done });
-        }
-        compiler.add(person, records)
+    let (mut rows, mut duplicates, mut fingerprints) = (0, 0, Vec::new());
+    let visited = partitions.try_for_each(|merged| {
+        merged.try_for_each(|person, records| compiler.add(person, records)).map_err(CompileError::Write)?;
+        fingerprints.push(merged.fingerprint);
+        duplicates += merged.duplicates;
+        rows += merged.rows();
+        (options.progress)(Progress::Compiling { rows, rows_total: summary.rows });
+        Ok(())
+    });
+    visited.map_err(|error| match error {
+        CompileError::Spill(source) => BuildError::Spill { path: options.snapshots.to_owned(), source },
+        CompileError::Write(error) => BuildError::Write(error),
     })?;
-    compiler.finish()
+    Ok(Compiled { counts: compiler.finish()?, duplicates, fingerprints })
+}
+
+/// Opens what was written through the reader's own code, compares every person, and writes `content.json`.
+fn describe(
+    options: &BuildOptions<'_>,
+    summary: &ExtractSummary,
+    compiled: &Compiled,
+    folder: &BuildFolder,
+) -> Result<(Content, GenerationName), BuildError> {
+    (options.progress)(Progress::Verifying);
+    let path = folder.path();
+    let files = SnapshotFiles {
+        index: digest_file(&path.join(INDEX_FILE))?,
+        records: digest_file(&path.join(RECORDS_FILE))?,
+    };
+    let snapshot = Snapshot::open(path, &files).map_err(|error| BuildError::Verify(error.into()))?;
+    let surveyed = survey(&snapshot, options.as_of, &compiled.fingerprints).ok_or(BuildError::Differs)?;
+    if snapshot.counts() != compiled.counts {
+        return Err(BuildError::Differs);
+    }
+    let content = content(options, summary, compiled, &files, &snapshot, surveyed);
+    let bytes = content.to_bytes();
+    write_signed(options, folder, CONTENT_FILE, &bytes)?;
+    let name = GenerationName::of_content(options.as_of, &bytes);
+    let read = content_of_folder(path, &name, &[]).map_err(BuildError::Verify)?;
+    let tested = run_self_test(&read.self_test, &snapshot, options.as_of);
+    if read == content && tested.is_ok() { Ok((content, name)) } else { Err(BuildError::Differs) }
 }
 
 fn content(
     options: &BuildOptions<'_>,
     summary: &ExtractSummary,
-    people: &People,
-    compiled: Counts,
-    folder: &Path,
-) -> Result<Content, BuildError> {
-    let file = |name: &str| -> Result<(String, ContentFile), BuildError> {
-        let digest = digest_file(&folder.join(name))?;
-        Ok((name.to_owned(), digest.into()))
-    };
-    Ok(Content {
+    compiled: &Compiled,
+    files: &SnapshotFiles,
+    snapshot: &Snapshot,
+    surveyed: Surveyed,
+) -> Content {
+    let Counts { people, incomplete, entitlements } = compiled.counts;
+    Content {
+        content_version: CONTENT_VERSION,
         format_version: FORMAT_VERSION,
         as_of: options.as_of.iso().to_string(),
         rows: summary.rows,
-        people: compiled.people,
-        incomplete: compiled.incomplete,
-        entitlements: compiled.entitlements,
+        people,
+        incomplete,
+        entitlements,
         rejected: summary.rejected,
-        duplicates: people.duplicates(),
+        duplicates: compiled.duplicates,
         warnings: summary.warnings.given().map(|(code, count)| (code.to_owned(), count)).collect(),
+        statistics: surveyed.statistics,
+        self_test: make_self_test(snapshot, options.as_of, &surveyed.first_records),
         mobile_key: MobileKeyName::of(options.mobile_key),
-        files: BTreeMap::from([file(INDEX_FILE)?, file(RECORDS_FILE)?]),
-    })
+        files: BTreeMap::from([
+            (INDEX_FILE.to_owned(), files.index.into()),
+            (RECORDS_FILE.to_owned(), files.records.into()),
+        ]),
+    }
 }
 
 fn digest_file(path: &Path) -> Result<FileDigest, WriteError> {
@@ -243,51 +347,82 @@ fn digest_file(path: &Path) -> Result<FileDigest, WriteError> {
     Ok(FileDigest { len: hasher.count(), blake3: *hasher.finalize().as_bytes() })
 }
 
-fn write_content(
-    folder: &BuildFolder,
-    content: &Content,
-    as_of: Day,
-) -> Result<GenerationName, PublishError> {
-    let bytes = content.to_bytes();
-    folder.write(CONTENT_FILE, &bytes)?;
-    Ok(GenerationName::of_content(as_of, &bytes))
-}
-
-/// Opens what was written through the reader's own code, and compares every person.
-fn verify(
+fn write_signed(
     options: &BuildOptions<'_>,
     folder: &BuildFolder,
-    name: &GenerationName,
-    people: &People,
-) -> Result<(), BuildError> {
-    let keys = std::slice::from_ref(options.mobile_key);
-    let generation = open_folder(folder.path(), name, keys).map_err(BuildError::Verify)?;
-    let same = people.par_all(|person, records| holds(&generation, person, records));
-    if same { Ok(()) } else { Err(BuildError::Differs) }
-}
-
-fn holds(generation: &Generation, person: PersonId, records: &[EntitlementRecord]) -> bool {
-    match generation.snapshot.find(person) {
-        Person::Entitled(found) => found == records,
-        Person::Incomplete => records.is_empty(),
-        Person::Unknown => false,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    folder.write(name, bytes)?;
+    match &options.signing_key {
+        Some(key) => folder.write(&format!("{name}{SIGNATURE_SUFFIX}"), &key.sign(bytes)),
+        None => Ok(()),
     }
 }
 
-/// Places the generation, or finds the very same one there, and makes it current.
-fn publish(
+fn write_publication(
     options: &BuildOptions<'_>,
-    publisher: &Publisher,
+    folder: &BuildFolder,
+    name: &GenerationName,
+    content: &Content,
+    summary: &ExtractSummary,
+    started_at: Timestamp,
+    store: &Store,
+) -> Result<(), StoreError> {
+    let file_name = options.extract.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let blake3 = summary.source.blake3.to_hex().to_string();
+    let publication = Publication {
+        generation: *name,
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at,
+        verified_at: Timestamp::now(),
+        source: PublicationSource { file_name, length: summary.source.len, blake3 },
+        gates: store.judge(name, content, &options.limits)?,
+        accepted: None,
+    };
+    write_signed(options, folder, PUBLICATION_FILE, &json_file(&publication))
+}
+
+/// Places the generation, or finds the very same one there.
+fn place(
+    options: &BuildOptions<'_>,
+    store: &Store,
     folder: BuildFolder,
     name: &GenerationName,
 ) -> Result<(), BuildError> {
-    if options.snapshots.join(name.to_string()).exists() {
-        let keys = std::slice::from_ref(options.mobile_key);
-        open_generation(options.snapshots, name, keys)
-            .map_err(|source| BuildError::Damaged { name: *name, source: Box::new(source) })?;
-        publisher.reseal(name)?;
-    } else {
-        publisher.place(folder, name)?;
+    if !options.snapshots.join(name.to_string()).exists() {
+        store.place(folder.name(), name)?;
+        folder.placed();
+        return Ok(());
     }
-    Ok(publisher.switch(name)?)
+    let keys = std::slice::from_ref(options.mobile_key);
+    open_generation(options.snapshots, name, keys)
+        .map_err(|source| BuildError::Damaged { name: *name, source: Box::new(source) })?;
+    // Modes may have been lost with the power, or changed since.
+    Ok(store.seal(&name.to_string())?)
+}
+
+fn publish(
+    options: &BuildOptions<'_>,
+    store: &Store,
+    name: &GenerationName,
+    rejects_path: &Path,
+) -> Result<Vec<GateOutcome>, BuildError> {
+    let publish = PublishOptions {
+        limits: options.limits.clone(),
+        accept: options.accept.clone(),
+        signing_key: options.signing_key.clone(),
+    };
+    match store.publish(name, &publish) {
+        Ok(published) => Ok(published.gates),
+        Err(StoreError::Refused { name, outcomes }) => {
+            let told = outcomes.into_iter().map(|outcome| outcome.with_rejects(rejects_path));
+            Err(BuildError::Refused {
+                source: StoreError::Refused { name, outcomes: told.collect() },
+                folder: options.snapshots.join(name.to_string()),
+                rejects_path: rejects_path.to_owned(),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -6,10 +6,18 @@ use std::collections::BTreeMap;
 use engine::{FileDigest, MobileKey};
 use serde::{Deserialize, Serialize};
 
+use crate::self_test::SelfTestCase;
+use crate::statistics::Statistics;
+
+/// Version of `content.json` itself; a reader refuses any other.
+pub(crate) const CONTENT_VERSION: u32 = 2;
+
 /// The file of that name in a generation. Unknown members are refused: they would be promises not kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
+    /// Version of this file's form.
+    pub content_version: u32,
     /// Version of the binary files' format.
     pub format_version: u32,
     /// The day for which the extract was made, ISO 8601.
@@ -28,6 +36,10 @@ pub struct Content {
     pub duplicates: u64,
     /// Warnings of accepted rows by code; none are zero.
     pub warnings: BTreeMap<String, u64>,
+    /// What the gates compare.
+    pub statistics: Statistics,
+    /// Records with the decisions that they must get on the as-of date.
+    pub self_test: Vec<SelfTestCase>,
     /// The key under which mobile numbers are fingerprinted.
     pub mobile_key: MobileKeyName,
     /// Length and digest of each binary file.

@@ -5,13 +5,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use engine::Day;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 const DIGEST_LEN: usize = 6;
 const DATE_TEXT_LEN: usize = 10;
 
 /// `2026-11-22-3fa9c1d2e4b5`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct GenerationName {
     as_of: Day,
     digest: [u8; DIGEST_LEN],
@@ -51,6 +53,20 @@ impl fmt::Display for GenerationName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-", self.as_of.iso())?;
         self.digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl From<GenerationName> for String {
+    fn from(name: GenerationName) -> String {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for GenerationName {
+    type Error = GenerationNameError;
+
+    fn try_from(text: String) -> Result<GenerationName, GenerationNameError> {
+        text.parse()
     }
 }
 

@@ -2,28 +2,44 @@
 //! snapshot.
 //!
 //! Flow: `extract` reads and checks rows; `partition` sorts and merges them per person; `builder` drives
-//! both (through `reading`), compiles with `engine`, verifies and publishes; `publish` and `open` are the two sides of a
-//! generation on disk; `content` is what stands in it beside the binary files. `synth` makes populations to
-//! test with and shares no code with the checks.
+//! both (through `reading`), compiles with `engine` and verifies; `statistics` and `gates` judge what was built;
+//! `store` is the state machine that places, publishes, rolls back and prunes, with its `journal`, and `open` the
+//! reader's side; `content` and `publication` stand in a generation beside the binary files, `signing` beside those.
+//! `synth` makes populations to test with and shares no code with the checks.
 
 mod builder;
+mod building;
 mod content;
+pub mod disk;
 mod extract;
+mod gates;
 mod generation;
+mod journal;
+mod memory;
 mod open;
 mod partition;
 mod publication;
-mod publish;
 mod reading;
 mod rejects;
+mod self_test;
+mod signing;
+mod statistics;
+mod store;
 pub mod synth;
 
 pub use builder::{BuildError, BuildOptions, BuildReport, Progress, build};
 pub use content::{Content, ContentFile, MobileKeyName};
 pub use extract::{ExtractError, RejectRule, Warning};
+pub use gates::{Gate, GateLimits, GateOutcome};
 pub use generation::{GenerationName, GenerationNameError};
+pub use journal::{Event, JOURNAL_FILE, JournalLine};
+pub use memory::{MemoryBound, MemoryBoundError};
 pub use open::{
     Generation, KeylessGeneration, OpenError, open_current, open_current_keyless, open_generation,
-    open_generation_in, read_current,
+    open_generation_in, open_signed_generation, read_content, read_current, read_publication,
 };
-pub use publish::PublishError;
+pub use publication::{Acceptance, Publication, PublicationSource};
+pub use self_test::{SelfTestCase, SelfTestError};
+pub use signing::{KeyFileError, PublicKey, SignatureFault, SigningKey};
+pub use statistics::Statistics;
+pub use store::{Listed, PublishOptions, Published, RolledBack, State, Store, StoreError};

@@ -8,10 +8,14 @@ use engine::{
     Counts, FORMAT_VERSION, INDEX_FILE, MemoryMode, MobileKey, OpenStep, RECORDS_FILE, Snapshot,
     SnapshotFiles,
 };
+use serde::Deserialize;
 use thiserror::Error;
 
-use crate::content::{Content, MobileKeyName};
+use crate::content::{CONTENT_VERSION, Content, MobileKeyName};
 use crate::generation::GenerationName;
+use crate::publication::{PUBLICATION_FILE, Publication};
+use crate::self_test::{SelfTestError, run_self_test};
+use crate::signing::{PublicKey, SIGNATURE_SUFFIX, SignatureFault, check_signature};
 
 pub(crate) const CURRENT_FILE: &str = "CURRENT";
 pub(crate) const CONTENT_FILE: &str = "content.json";
@@ -36,6 +40,17 @@ pub struct Generation {
     pub snapshot: Snapshot,
     /// The key of its fingerprints.
     pub mobile_key: MobileKey,
+}
+
+impl Generation {
+    /// Asks the self-test of its `content.json` again: its people, by way of the index, must be decided as the
+    /// builder found.
+    ///
+    /// # Errors
+    /// The first record that is decided otherwise.
+    pub fn self_test(&self) -> Result<(), SelfTestError> {
+        run_self_test(&self.content.self_test, &self.snapshot, self.name.as_of())
+    }
 }
 
 /// Why a generation was refused. Nothing of it was used.
@@ -88,6 +103,26 @@ pub enum OpenError {
         /// The key's id.
         id: u32,
     },
+    /// No signature, where one is required.
+    #[error(
+        "{} is not signed, and a public key is given; build and publish with --signing-key",
+        path.display()
+    )]
+    Unsigned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A signature that does not hold.
+    #[error(
+        "{}: {fault}; build and publish again with the signing key that belongs to the public key given",
+        path.display()
+    )]
+    Signature {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: SignatureFault,
+    },
     /// A binary file.
     #[error(transparent)]
     Snapshot(#[from] engine::OpenError),
@@ -99,17 +134,19 @@ pub enum OpenError {
 /// [`OpenError::NothingPublished`], [`OpenError::Current`] or [`OpenError::Io`].
 pub fn read_current(dir: &Path) -> Result<GenerationName, OpenError> {
     let path = dir.join(CURRENT_FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let name = text.strip_suffix('\n').and_then(|name| name.parse().ok());
-            name.ok_or(OpenError::Current { path })
-        }
+    match fs::read(&path) {
+        Ok(bytes) => parse_current(&bytes, &path),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(OpenError::NothingPublished { dir: dir.to_owned() })
         }
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(OpenError::Current { path }),
         Err(source) => Err(OpenError::Io { path, source }),
     }
+}
+
+/// The name that stands in `CURRENT`.
+pub(crate) fn parse_current(bytes: &[u8], path: &Path) -> Result<GenerationName, OpenError> {
+    let line = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_suffix('\n'));
+    line.and_then(|name| name.parse().ok()).ok_or_else(|| OpenError::Current { path: path.to_owned() })
 }
 
 /// Opens the current generation.
@@ -120,7 +157,7 @@ pub fn open_current(dir: &Path, keys: &[MobileKey]) -> Result<Generation, OpenEr
     open_generation(dir, &read_current(dir)?, keys)
 }
 
-/// Opens a generation of the snapshots folder `dir`.
+/// Opens a generation of the snapshots folder `dir`, signed or not.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -129,7 +166,38 @@ pub fn open_generation(
     name: &GenerationName,
     keys: &[MobileKey],
 ) -> Result<Generation, OpenError> {
-    open_folder(&dir.join(name.to_string()), name, keys)
+    open_signed_generation(dir, name, keys, &[])
+}
+
+/// Opens a generation that must be signed with one of the public keys; with none of them, signed or not.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open_signed_generation(
+    dir: &Path,
+    name: &GenerationName,
+    keys: &[MobileKey],
+    public_keys: &[PublicKey],
+) -> Result<Generation, OpenError> {
+    open_generation_in(dir, name, keys, public_keys, MemoryMode::Mapped, &mut |_| {})
+}
+
+/// Reads what a generation says of itself, without opening its binary files.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn read_content(dir: &Path, name: &GenerationName) -> Result<Content, OpenError> {
+    content_of_folder(&dir.join(name.to_string()), name, &[])
+}
+
+/// Reads how a generation was built and judged.
+///
+/// # Errors
+/// [`OpenError::Io`] or [`OpenError::Content`].
+pub fn read_publication(dir: &Path, name: &GenerationName) -> Result<Publication, OpenError> {
+    let path = dir.join(name.to_string()).join(PUBLICATION_FILE);
+    let bytes = read(&path)?;
+    serde_json::from_slice(&bytes).map_err(|error| OpenError::Content { path, fault: error.to_string() })
 }
 
 /// The same in the memory of choice, as a server does; `on_step` hears what begins.
@@ -140,13 +208,17 @@ pub fn open_generation_in(
     dir: &Path,
     name: &GenerationName,
     keys: &[MobileKey],
+    public_keys: &[PublicKey],
     memory: MemoryMode,
     on_step: &mut dyn FnMut(OpenStep),
 ) -> Result<Generation, OpenError> {
-    let folder = dir.join(name.to_string());
-    let content = read_content(&folder, name)?;
+    let folder = &dir.join(name.to_string());
+    let content = content_of_folder(folder, name, public_keys)?;
+    if !public_keys.is_empty() {
+        check_publication(folder, name, public_keys)?;
+    }
     let mobile_key = find_key(&content.mobile_key, keys)?;
-    let snapshot = open_snapshot(&folder, &content, memory, on_step)?;
+    let snapshot = open_snapshot_in(folder, &content, memory, on_step)?;
     Ok(Generation { name: *name, content, snapshot, mobile_key })
 }
 
@@ -157,31 +229,74 @@ pub fn open_generation_in(
 pub fn open_current_keyless(dir: &Path) -> Result<KeylessGeneration, OpenError> {
     let name = read_current(dir)?;
     let folder = dir.join(name.to_string());
-    let content = read_content(&folder, &name)?;
-    let snapshot = open_snapshot(&folder, &content, MemoryMode::Mapped, &mut |_| {})?;
+    let content = content_of_folder(&folder, &name, &[])?;
+    let snapshot = open_snapshot(&folder, &content)?;
     Ok(KeylessGeneration { name, content, snapshot })
 }
 
-/// Opens a generation in a folder of whatever name, as its builder does before it is published.
-pub(crate) fn open_folder(
-    folder: &Path,
-    name: &GenerationName,
-    keys: &[MobileKey],
-) -> Result<Generation, OpenError> {
-    let content = read_content(folder, name)?;
-    let mobile_key = find_key(&content.mobile_key, keys)?;
-    let snapshot = open_snapshot(folder, &content, MemoryMode::Mapped, &mut |_| {})?;
-    Ok(Generation { name: *name, content, snapshot, mobile_key })
+fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
+    fs::read(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })
 }
 
-fn read_content(folder: &Path, name: &GenerationName) -> Result<Content, OpenError> {
+/// The signature is checked over the very bytes that are read.
+pub(crate) fn content_of_folder(
+    folder: &Path,
+    name: &GenerationName,
+    public_keys: &[PublicKey],
+) -> Result<Content, OpenError> {
     let path = folder.join(CONTENT_FILE);
-    let bytes = fs::read(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
-    if GenerationName::of_content(name.as_of(), &bytes) != *name {
-        return Err(OpenError::ContentDigest { path });
-    }
+    let bytes = read(&path)?;
+    check_signed(&path, &bytes, public_keys)?;
+    parse_content(&bytes, name, &path)
+}
+
+/// A signed `publication.json` of another generation does not count.
+fn check_publication(folder: &Path, name: &GenerationName, keys: &[PublicKey]) -> Result<(), OpenError> {
+    let path = folder.join(PUBLICATION_FILE);
+    let bytes = read(&path)?;
+    check_signed(&path, &bytes, keys)?;
     let fault = |fault: String| OpenError::Content { path: path.clone(), fault };
-    let content: Content = serde_json::from_slice(&bytes).map_err(|error| fault(error.to_string()))?;
+    let publication: Publication =
+        serde_json::from_slice(&bytes).map_err(|error| fault(error.to_string()))?;
+    if publication.generation == *name {
+        Ok(())
+    } else {
+        Err(fault("it belongs to another generation".to_owned()))
+    }
+}
+
+fn check_signed(path: &Path, bytes: &[u8], keys: &[PublicKey]) -> Result<(), OpenError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut signature_path = path.as_os_str().to_owned();
+    signature_path.push(SIGNATURE_SUFFIX);
+    let signature = match fs::read(&signature_path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(OpenError::Unsigned { path: path.to_owned() });
+        }
+        read => read.map_err(|source| OpenError::Io { path: signature_path.into(), source })?,
+    };
+    check_signature(&signature, bytes, keys)
+        .map_err(|fault| OpenError::Signature { path: path.to_owned(), fault })
+}
+
+/// Reads the bytes of a `content.json`, which the generation's name vouches for.
+pub(crate) fn parse_content(bytes: &[u8], name: &GenerationName, path: &Path) -> Result<Content, OpenError> {
+    if GenerationName::of_content(name.as_of(), bytes) != *name {
+        return Err(OpenError::ContentDigest { path: path.to_owned() });
+    }
+    let fault = |fault: String| OpenError::Content { path: path.to_owned(), fault };
+    #[derive(Deserialize)]
+    struct Version {
+        #[serde(default)]
+        content_version: u32,
+    }
+    let version: Version = serde_json::from_slice(bytes).map_err(|error| fault(error.to_string()))?;
+    if version.content_version != CONTENT_VERSION {
+        return Err(fault(format!("its version is {}, not {CONTENT_VERSION}", version.content_version)));
+    }
+    let content: Content = serde_json::from_slice(bytes).map_err(|error| fault(error.to_string()))?;
     if content.format_version != FORMAT_VERSION {
         return Err(fault(format!("its format version is {}, not {FORMAT_VERSION}", content.format_version)));
     }
@@ -191,7 +306,11 @@ fn read_content(folder: &Path, name: &GenerationName) -> Result<Content, OpenErr
     Ok(content)
 }
 
-fn open_snapshot(
+pub(crate) fn open_snapshot(folder: &Path, content: &Content) -> Result<Snapshot, OpenError> {
+    open_snapshot_in(folder, content, MemoryMode::Mapped, &mut |_| {})
+}
+
+fn open_snapshot_in(
     folder: &Path,
     content: &Content,
     memory: MemoryMode,

@@ -1,57 +1,56 @@
-//! `publication.json`: what differs from one run to the next. No digest covers it.
+//! `publication.json`: what differs from one run to the next: source, times, how the gates judged, and who
+//! overrode them why. No digest covers it; a signature does, where there is a signing key.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::builder::BuildOptions;
+use crate::gates::{Gate, GateOutcome};
 use crate::generation::GenerationName;
-use crate::reading::ExtractSummary;
 
 pub(crate) const PUBLICATION_FILE: &str = "publication.json";
 
 /// The file of that name in a generation.
-#[derive(Serialize)]
-pub(crate) struct Publication {
-    generation: String,
-    program_version: &'static str,
-    started_at: Timestamp,
-    verified_at: Timestamp,
-    source: PublicationSource,
-    gates: PublicationGates,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// The generation that it belongs to.
+    pub generation: GenerationName,
+    /// Version of the program that built it.
+    pub program_version: String,
+    /// When its build began.
+    pub started_at: Timestamp,
+    /// When it was opened again and compared.
+    pub verified_at: Timestamp,
+    /// What it was built from.
+    pub source: PublicationSource,
+    /// How the gates judged it last.
+    pub gates: Vec<GateOutcome>,
+    /// Who overrode which gates, when and why.
+    pub accepted: Option<Acceptance>,
 }
 
-#[derive(Serialize)]
-struct PublicationSource {
-    file_name: String,
-    length: u64,
-    blake3: String,
+/// The extract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublicationSource {
+    /// Its name without the folder.
+    pub file_name: String,
+    /// Bytes.
+    pub length: u64,
+    /// BLAKE3 of all of them, hexadecimal.
+    pub blake3: String,
 }
 
-#[derive(Serialize)]
-struct PublicationGates {
-    rejected_share: f64,
-    rejected_share_max: f64,
-}
-
-impl Publication {
-    pub(crate) fn new(
-        options: &BuildOptions<'_>,
-        name: &GenerationName,
-        summary: &ExtractSummary,
-        started_at: Timestamp,
-    ) -> Publication {
-        let file_name = options.extract.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let blake3 = summary.source.blake3.to_hex().to_string();
-        Publication {
-            generation: name.to_string(),
-            program_version: env!("CARGO_PKG_VERSION"),
-            started_at,
-            verified_at: Timestamp::now(),
-            source: PublicationSource { file_name, length: summary.source.len, blake3 },
-            gates: PublicationGates {
-                rejected_share: summary.rejected as f64 / summary.rows as f64,
-                rejected_share_max: options.max_rejected,
-            },
-        }
-    }
+/// Gates overridden by a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acceptance {
+    /// Why.
+    pub reason: String,
+    /// Which gates would have refused.
+    pub gates: Vec<Gate>,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }

@@ -14,16 +14,9 @@ use crate::extract::{
     WarningCounts,
 };
 use crate::partition::{Partitions, RowBatch};
-use crate::rejects::Reject;
+use crate::rejects::{Reject, RejectsWriter};
 
-/// What reading the extract yields.
-pub(crate) struct Extract {
-    pub(crate) partitions: Partitions,
-    pub(crate) rejects: Vec<Reject>,
-    pub(crate) summary: ExtractSummary,
-}
-
-/// What is told of an extract as a whole.
+/// What reading the extract yields: what is told of it as a whole.
 pub(crate) struct ExtractSummary {
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
@@ -38,7 +31,26 @@ struct BlockOutcome {
     warnings: WarningCounts,
 }
 
-pub(crate) fn read_extract(options: &BuildOptions<'_>) -> Result<Extract, ExtractError> {
+/// Where checked rows and rejects go.
+pub(crate) struct Sinks<'a> {
+    pub(crate) partitions: &'a Partitions,
+    pub(crate) rejects: RejectsWriter,
+}
+
+/// The sums over all blocks that were checked so far.
+struct Gathered {
+    rows: u64,
+    rejected: u64,
+    warnings: WarningCounts,
+    rejects: RejectsWriter,
+    errors: Vec<ExtractError>,
+}
+
+/// Reads the extract into the sinks; gives the writer of the rejects back, so that it can be finished.
+pub(crate) fn read_extract(
+    options: &BuildOptions<'_>,
+    sinks: Sinks<'_>,
+) -> Result<(ExtractSummary, RejectsWriter), ExtractError> {
     let path = options.extract.to_owned();
     let io_error = |source| ExtractError::Io { path: path.clone(), source };
     let file = File::open(options.extract).map_err(io_error)?;
@@ -46,45 +58,47 @@ pub(crate) fn read_extract(options: &BuildOptions<'_>) -> Result<Extract, Extrac
     let mut reader = BlockReader::new(path.clone(), file);
     let first = first_with_rows(&mut reader)?;
     let columns = read_header(&first)?;
-    let partitions = Partitions::new();
     let progress = ReadProgress { options, bytes_total, bytes: AtomicU64::new(0), rows: AtomicU64::new(0) };
     let failed = AtomicBool::new(false);
-    let outcomes = Mutex::new((Vec::new(), Vec::new()));
+    let gathered = Mutex::new(Gathered::new(sinks.rejects));
     let blocks = std::iter::once(Ok(first)).chain(&mut reader).enumerate();
     blocks.take_while(|_| !failed.load(Ordering::Relaxed)).par_bridge().for_each(|(number, block)| {
         let checked = block.and_then(|block| {
-            let outcome = check_block(&block, number == 0, &columns, options.mobile_key, &partitions)?;
+            let outcome = check_block(&block, number == 0, &columns, options.mobile_key, sinks.partitions)?;
             progress.add(&block, &outcome);
             Ok(outcome)
         });
-        let (done, errors) = &mut *outcomes.lock();
-        match checked {
-            Ok(outcome) => done.push(outcome),
-            Err(error) => {
-                failed.store(true, Ordering::Relaxed);
-                errors.push(error);
-            }
+        if gathered.lock().add(number, checked).is_err() {
+            failed.store(true, Ordering::Relaxed);
         }
     });
-    let (outcomes, errors) = outcomes.into_inner();
-    // Blocks are handed out in order, so that the first faulty line is always among the errors.
-    match errors.into_iter().min_by_key(ExtractError::line) {
-        Some(error) => Err(error),
-        None => Ok(gather(outcomes, partitions, reader.source_digest())),
-    }
+    gathered.into_inner().finish(reader.source_digest())
 }
 
-fn gather(outcomes: Vec<BlockOutcome>, partitions: Partitions, source: SourceDigest) -> Extract {
-    let mut rejects = Vec::new();
-    let (mut rows, mut warnings) = (0, WarningCounts::default());
-    for mut outcome in outcomes {
-        rows += outcome.rows;
-        rejects.append(&mut outcome.rejects);
-        warnings.merge(&outcome.warnings);
+impl Gathered {
+    fn new(rejects: RejectsWriter) -> Gathered {
+        Gathered { rows: 0, rejected: 0, warnings: WarningCounts::default(), rejects, errors: Vec::new() }
     }
-    rejects.sort_unstable_by_key(|reject| reject.line);
-    let summary = ExtractSummary { rows, rejected: rejects.len() as u64, warnings, source };
-    Extract { partitions, rejects, summary }
+
+    /// An error means that no further block is of use.
+    fn add(&mut self, number: usize, checked: Result<BlockOutcome, ExtractError>) -> Result<(), ()> {
+        let added = checked.and_then(|outcome| {
+            self.rows += outcome.rows;
+            self.rejected += outcome.rejects.len() as u64;
+            self.warnings.merge(&outcome.warnings);
+            self.rejects.add(number, outcome.rejects).map_err(ExtractError::Rejects)
+        });
+        added.map_err(|error| self.errors.push(error))
+    }
+
+    fn finish(self, source: SourceDigest) -> Result<(ExtractSummary, RejectsWriter), ExtractError> {
+        let Gathered { rows, rejected, warnings, rejects, errors } = self;
+        // Blocks are handed out in order, so that the first faulty line is always among the errors.
+        match errors.into_iter().min_by_key(ExtractError::line) {
+            Some(error) => Err(error),
+            None => Ok((ExtractSummary { rows, rejected, warnings, source }, rejects)),
+        }
+    }
 }
 
 struct ReadProgress<'a> {
@@ -146,6 +160,6 @@ fn check_block(
         }
     }
     outcome.warnings = *checker.warnings();
-    partitions.add(batch);
+    partitions.add(batch).map_err(ExtractError::Spill)?;
     Ok(outcome)
 }

@@ -1,6 +1,7 @@
 //! The list of rejected rows, for those who mend the extract. It never holds a cell of a row, and never goes
 //! into a generation.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,22 +18,46 @@ pub(crate) struct Reject {
     pub(crate) column: Option<Column>,
 }
 
-/// Writes the list as `DIR/rejects/NAME.csv`, replacing one of that name, and tells where.
-pub(crate) fn write_rejects(snapshots: &Path, name: &str, rejects: &[Reject]) -> io::Result<PathBuf> {
-    let folder = snapshots.join("rejects");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    let path = folder.join(format!("{name}.csv"));
-    let beside = folder.join(".new");
-    let _ = fs::remove_file(&beside);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    let mut writer = BufWriter::new(file);
-    writeln!(writer, "line,rule,column,help")?;
-    for Reject { line, rule, column } in rejects {
-        let column = column.map_or("", Column::name);
-        writeln!(writer, "{line},{},{column},{}", rule.code(), rule.help())?;
+/// Writes the list while rows are read. Blocks come in any order; those that come too early wait.
+pub(crate) struct RejectsWriter {
+    folder: PathBuf,
+    file: BufWriter<File>,
+    next_block: usize,
+    waiting: BTreeMap<usize, Vec<Reject>>,
+}
+
+impl RejectsWriter {
+    /// Begins a list in `DIR/rejects/`.
+    pub(crate) fn create(snapshots: &Path) -> io::Result<RejectsWriter> {
+        let folder = snapshots.join("rejects");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let beside = folder.join(".new");
+        let _ = fs::remove_file(&beside);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        let mut file = BufWriter::new(file);
+        writeln!(file, "line,rule,column,help")?;
+        Ok(RejectsWriter { folder, file, next_block: 0, waiting: BTreeMap::new() })
     }
-    writer.into_inner()?.sync_all()?;
-    fs::rename(&beside, &path)?;
-    File::open(&folder)?.sync_all()?;
-    Ok(path)
+
+    /// Takes the rejects of the block with that number, counted from 0; each block comes once.
+    pub(crate) fn add(&mut self, block: usize, rejects: Vec<Reject>) -> io::Result<()> {
+        self.waiting.insert(block, rejects);
+        while let Some(rejects) = self.waiting.remove(&self.next_block) {
+            self.next_block += 1;
+            for Reject { line, rule, column } in rejects {
+                let column = column.map_or("", Column::name);
+                writeln!(self.file, "{line},{},{column},{}", rule.code(), rule.help())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the list its name, replacing one of that name, and tells where it is.
+    pub(crate) fn finish(self, name: &str) -> io::Result<PathBuf> {
+        let path = self.folder.join(format!("{name}.csv"));
+        self.file.into_inner()?.sync_all()?;
+        fs::rename(self.folder.join(".new"), &path)?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(path)
+    }
 }

@@ -178,7 +178,7 @@ fn the_text_says_what_the_run_came_to() {
     check_text(
         &sample::run().into(),
         &[
-            "open_loop against http://127.0.0.1:8080, 64 connections\n",
+            "open_loop against https://127.0.0.1:8443, 64 connections\n",
             "requests   50000 in 25.0 s, ended by schedule\n",
             "wrong      1 (notices 1)\n",
             "errors     4 (503 3) (timeout 1)\n",
@@ -186,6 +186,9 @@ fn the_text_says_what_the_run_came_to() {
             "in the warm-up: 1 wrong, 4 errors\n",
             "at 12.0 s generation 2026-11-21-000000000001 -> 2026-11-22-3fa9c1d2e4b5\n",
             "   (open_loop)\n",
+            "handshakes 65 TCP, 64 TLS full, 1 TLS resumed\n",
+            "\nTLS full   ",
+            "\non reused  ",
             "stage peak (constant 2000/s): intended 2000.0/s, sent 1999.5/s",
             "goal peak: p99_us <= 5000 (all): 4400, met\n",
             "goal peak: p99_9_us <= 5000 (all): too few samples, insufficient\n",

@@ -258,7 +258,7 @@ pub(crate) struct FirstWrongFacts {
     pub(crate) got: String,
 }
 
-/// How connections came to be. The histograms time the handshakes alone, apart from any request.
+/// How connections came to be, and what requests met on them. Handshakes are timed alone, apart from any request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ConnectionFacts {
     pub(crate) opened: u64,
@@ -267,9 +267,14 @@ pub(crate) struct ConnectionFacts {
     /// Requests on a connection that had carried one before.
     pub(crate) requests_reused: u64,
     pub(crate) requests_new: u64,
+    /// From the actual send, of the first request on each connection.
+    pub(crate) service_new_us: Latencies,
+    /// The same of those that found their connection open.
+    pub(crate) service_reused_us: Latencies,
     pub(crate) tcp_connect_us: Latencies,
-    /// Empty without TLS.
+    /// Empty without TLS. From the open TCP connection until the request may be sent.
     pub(crate) tls_full_us: Latencies,
+    /// Handshakes that took up an earlier session.
     pub(crate) tls_resumed_us: Latencies,
 }
 

@@ -117,7 +117,7 @@ pub(crate) fn run() -> RunResult {
         mode: Mode::OpenLoop,
         mode_caveat: None,
         verdict: VerdictFacts { verdict: Verdict::Invalid, reasons: reasons.map(str::to_owned).to_vec() },
-        url: "http://127.0.0.1:8080".to_owned(),
+        url: "https://127.0.0.1:8443".to_owned(),
         connections_configured: 64,
         targets: TargetFacts {
             path: "targets.ndjson".to_owned(),
@@ -158,9 +158,11 @@ pub(crate) fn run() -> RunResult {
             reconnects: 1,
             requests_reused: 49_935,
             requests_new: 65,
+            service_new_us: latencies(150, 65),
+            service_reused_us: latencies(90, 49_935),
             tcp_connect_us: latencies(40, 65),
-            tls_full_us: Latencies::new(),
-            tls_resumed_us: Latencies::new(),
+            tls_full_us: latencies(900, 64),
+            tls_resumed_us: latencies(400, 1),
         },
         client: ClientFacts {
             busy_share_by_thread: vec![0.31],

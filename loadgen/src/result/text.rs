@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::latency::{LatencySummary, Percentile};
 use crate::result::csv::phase;
 use crate::result::document::Document;
-use crate::result::model::{Provenance, RunResult, StageResult};
+use crate::result::model::{ConnectionFacts, Provenance, RunResult, StageResult};
 use crate::result::search::{CalibrationResult, CapacityResult, CapacityStep, CompareResult, Limit};
 use crate::result::verdict::{Goal, VerdictFacts};
 
@@ -47,6 +47,7 @@ fn write_run(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "reconnects {}", run.connections.reconnects)?;
     write_oddities(run, out)?;
     write_latencies(run, out)?;
+    write_connections(&run.connections, out)?;
     if run.stages.len() > 1 {
         write_stages(&run.stages, out)?;
     }
@@ -86,6 +87,23 @@ fn write_latencies(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     write_row(out, "gap", &run.total.gap_us.summary())?;
     write_row(out, "lateness", &run.lateness_us.summary())?;
     writeln!(out, "covers {LATENCY_COVERS}")
+}
+
+fn write_connections(c: &ConnectionFacts, out: &mut dyn Write) -> io::Result<()> {
+    let handshakes =
+        [("TCP", &c.tcp_connect_us), ("TLS full", &c.tls_full_us), ("TLS resumed", &c.tls_resumed_us)];
+    let handshakes = handshakes.map(|(name, times)| (name, times.summary()));
+    let took_place = || handshakes.iter().filter(|(_, summary)| summary.samples > 0);
+    let counts: Vec<String> = took_place().map(|(name, s)| format!("{} {name}", s.samples)).collect();
+    writeln!(out)?;
+    writeln!(out, "handshakes {}", counts.join(", "))?;
+    writeln!(out, "µs         {}", columns())?;
+    for (name, summary) in took_place() {
+        write_row(out, name, summary)?;
+    }
+    write_row(out, "on new", &c.service_new_us.summary())?;
+    write_row(out, "on reused", &c.service_reused_us.summary())?;
+    writeln!(out, "the last two: service time of the first request on a connection, and of later ones")
 }
 
 fn write_stages(stages: &[StageResult], out: &mut dyn Write) -> io::Result<()> {

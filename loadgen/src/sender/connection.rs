@@ -11,8 +11,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 use crate::http::{BODY_BYTES_MAX, HEAD_BYTES_MAX, Head, HeadError, parse_head};
-use crate::record::LinkError;
-use crate::sender::wire::{Tls, Wire};
+use crate::record::{Handshake, LinkError};
+use crate::sender::tls::Tls;
+use crate::sender::wire::Wire;
 
 /// A complete answer, borrowed from the connection that brought it.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +52,7 @@ pub(crate) struct Connection {
 const INBOX_BYTES: usize = 4096;
 
 impl Connection {
-    /// Takes an open, blocking socket over, or begins without one.
+    /// Takes an open socket over, or begins without one.
     pub(crate) fn new(address: SocketAddr, wire: Option<Wire>) -> Connection {
         Connection {
             address,
@@ -71,7 +72,9 @@ impl Connection {
     }
 
     pub(crate) fn close(&mut self) {
-        self.wire = None;
+        if let Some(mut wire) = self.wire.take() {
+            wire.say_goodbye();
+        }
         self.phase = Phase::Closed;
         self.carried = 0;
     }
@@ -94,16 +97,12 @@ impl Connection {
         }
     }
 
-    /// Goes on with the TLS handshake: whether it is done, and then whether it took up a session.
-    pub(crate) fn shake(&mut self) -> io::Result<Option<bool>> {
+    /// Goes on with the TLS handshake; `None` when more must come. There is none on a bare socket.
+    pub(crate) fn shake(&mut self) -> io::Result<Option<Option<Handshake>>> {
         match &mut self.wire {
             Some(wire) => wire.shake(),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
-    }
-
-    pub(crate) fn is_tls(&self) -> bool {
-        self.wire.as_ref().is_some_and(Wire::is_tls)
     }
 
     /// The place for the next request; forgets the last answer.
@@ -129,7 +128,7 @@ impl Connection {
     }
 
     pub(crate) fn has_unwritten(&self) -> bool {
-        self.written < self.outbox.len()
+        self.written < self.outbox.len() || self.wire.as_ref().is_some_and(Wire::has_unwritten)
     }
 
     /// Whether an idle connection has ended, or brings what nobody asked for.
@@ -152,6 +151,7 @@ impl Connection {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(LinkError::TlsFailed),
                 Err(_) => 0,
             };
             if count == 0 {

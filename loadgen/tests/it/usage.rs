@@ -32,7 +32,20 @@ fn wrong_usage_ends_with_2() {
         2,
         "--key-file would be ignored",
     );
-    check(&fixture, "https://127.0.0.1", &["--key-file", key], 2, "--url: must begin with `http://`");
+    check(
+        &fixture,
+        "ftp://127.0.0.1",
+        &["--key-file", key],
+        2,
+        "--url: must begin with `http://` or `https://`",
+    );
+    check(
+        &fixture,
+        NOWHERE,
+        &["--key-file", key, "--ca", key],
+        2,
+        "--ca would be ignored: no URL begins with",
+    );
     check(&fixture, &format!("http://{KEY}@h"), &["--key-file", key], 2, "--url: must not hold a user name");
     check(&fixture, NOWHERE, &["--connections", "0"], 2, "--connections");
     check(&fixture, NOWHERE, &["--duration-s", "86401"], 2, "1..=86400");

@@ -36,8 +36,9 @@ impl BuildBars {
                 bar.set_position(bytes.max(bar.position()));
                 bar.set_message(format!("{rows} rows"));
             }
-            Progress::Merging => self.tick("merging"),
-            Progress::Compiling { .. } => self.tick("compiling"),
+            Progress::Compiling { rows, rows_total } => {
+                self.stage("compiling", Some(rows_total)).set_position(rows);
+            }
             Progress::Verifying => self.tick("verifying"),
         }
     }

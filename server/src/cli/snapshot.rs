@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use engine::Day;
-use snapshots::{BuildOptions, BuildReport, build, open_current};
+use snapshots::{BuildOptions, BuildReport, GateLimits, build, open_current};
 
 use super::options::{self, CommandError, SecretsFile, SnapshotsDir};
 use super::output;
@@ -34,6 +34,9 @@ pub(crate) struct BuildArgs {
     /// Largest share of rejected rows with which a generation is published, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.005, value_parser = share)]
     max_rejected: f64,
+    /// Publish although gates refuse, for this reason
+    #[arg(long, value_name = "REASON")]
+    accept: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -62,14 +65,18 @@ pub(super) fn run(command: &SnapshotCommand) -> Result<(), CommandError> {
 fn run_build(args: &BuildArgs) -> Result<(), CommandError> {
     let secrets = Secrets::load(&args.secrets.path)?;
     let bars = BuildBars::default();
-    let report = build(&BuildOptions {
-        extract: &args.extract,
-        snapshots: &args.snapshots.dir,
-        mobile_key: secrets.current_mobile_key()?,
-        as_of: options::day_or_today(args.as_of)?,
+    let show = |progress| bars.show(progress);
+    let as_of = options::day_or_today(args.as_of)?;
+    let key = secrets.current_mobile_key()?;
+    let mut build_options = BuildOptions::new(&args.extract, &args.snapshots.dir, key, as_of);
+    build_options.limits = GateLimits {
         max_rejected: args.max_rejected,
-        progress: &|progress| bars.show(progress),
-    });
+        max_incomplete: args.max_rejected.max(GateLimits::default().max_incomplete),
+        ..GateLimits::default()
+    };
+    build_options.accept = args.accept.clone();
+    build_options.progress = &show;
+    let report = build(&build_options);
     bars.finish();
     let report = report?;
     if args.json { output::json(&report) } else { output::line(&summary(&report)) }

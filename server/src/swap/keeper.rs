@@ -295,14 +295,9 @@ mod tests {
 
     fn publish(snapshots: &Path, as_of: &str) {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../snapshots/tests/data/extract/extract.csv");
-        let options = BuildOptions {
-            extract: &data,
-            snapshots,
-            mobile_key: &MobileKey::new(1, [7; 32]),
-            as_of: Day::parse(as_of).unwrap(),
-            max_rejected: 0.05,
-            progress: &|_| {},
-        };
+        let (key, as_of) = (MobileKey::new(1, [7; 32]), Day::parse(as_of).unwrap());
+        let mut options = BuildOptions::new(&data, snapshots, &key, as_of);
+        options.accept = Some("the extract of the tests is messy on purpose".to_owned());
         snapshots::build(&options).unwrap();
     }
 

@@ -138,7 +138,7 @@ fn open(source: &Source, name: &GenerationName) -> Result<Opened, Refusal> {
     };
     let dir = &source.snapshots_dir;
     let generation =
-        snapshots::open_generation_in(dir, name, &source.mobile_keys, source.memory_mode, on_step)?;
+        snapshots::open_generation_in(dir, name, &source.mobile_keys, &[], source.memory_mode, on_step)?;
     watch.enter(Phase::SelfTest);
     self_test::run(&generation)?;
     Ok(Opened { generation: Arc::new(generation), times: watch.stop() })

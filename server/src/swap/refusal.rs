@@ -26,10 +26,12 @@ pub(crate) enum Cause {
     SelfTest = 6,
     /// Opening it failed in a way that it must not.
     Defect = 7,
+    /// A signature is missing or does not hold.
+    Signature = 8,
 }
 
 impl Cause {
-    pub(crate) const ALL: [Cause; 8] = [
+    pub(crate) const ALL: [Cause; 9] = [
         Cause::Current,
         Cause::Unreadable,
         Cause::Changed,
@@ -38,6 +40,7 @@ impl Cause {
         Cause::Memory,
         Cause::SelfTest,
         Cause::Defect,
+        Cause::Signature,
     ];
 
     pub(crate) fn code(self) -> &'static str {
@@ -50,6 +53,7 @@ impl Cause {
             Cause::Memory => "memory",
             Cause::SelfTest => "self_test",
             Cause::Defect => "defect",
+            Cause::Signature => "signature",
         }
     }
 }
@@ -75,6 +79,7 @@ impl From<OpenError> for Refusal {
                 Cause::Format
             }
             OpenError::MobileKey { .. } => Cause::MobileKey,
+            OpenError::Unsigned { .. } | OpenError::Signature { .. } => Cause::Signature,
         };
         Refusal { cause, message: error.to_string() }
     }

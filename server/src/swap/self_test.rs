@@ -2,9 +2,10 @@
 
 use snapshots::Generation;
 
-use super::refusal::Refusal;
+use super::refusal::{Cause, Refusal};
 
 /// Looks known people up and decides.
-pub(super) fn run(_generation: &Generation) -> Result<(), Refusal> {
-    Ok(())
+pub(super) fn run(generation: &Generation) -> Result<(), Refusal> {
+    let tested = generation.self_test();
+    tested.map_err(|error| Refusal { cause: Cause::SelfTest, message: error.to_string() })
 }

@@ -29,14 +29,8 @@ fn build_three(folder: &Path, snapshots: &Path) -> [String; 3] {
     [0, 1, 2].map(|generation| {
         let (extract, alone) = (folder.join("three.csv"), folder.join("alone"));
         write_extract(&extract, generation);
-        let options = BuildOptions {
-            extract: &extract,
-            snapshots: &alone,
-            mobile_key: &mobile_key(),
-            as_of: engine::Day::parse(AS_OF[generation]).unwrap(),
-            max_rejected: 0.0,
-            progress: &|_| {},
-        };
+        let (key, as_of) = (mobile_key(), engine::Day::parse(AS_OF[generation]).unwrap());
+        let options = BuildOptions::new(&extract, &alone, &key, as_of);
         let name = snapshots::build(&options).unwrap().generation;
         fs::rename(alone.join(&name), snapshots.join(&name)).unwrap();
         fs::remove_dir_all(alone).unwrap();

@@ -27,6 +27,14 @@ pub enum ExtractError {
         /// Why.
         source: std::io::Error,
     },
+    /// Rows that do not fit the memory bound could not be put aside.
+    #[error(
+        "cannot put rows aside in the snapshots folder: {0}; free space there, or allow more memory with --memory"
+    )]
+    Spill(#[source] std::io::Error),
+    /// The list of rejected rows could not be written.
+    #[error("cannot write the list of rejected rows: {0}; check the free space and the folder's permissions")]
+    Rejects(#[source] std::io::Error),
     /// A column that must be there is not.
     #[error(
         "line {line}: the header has no column `{column}`; names are lower case, export the extract again"
@@ -72,7 +80,10 @@ impl ExtractError {
     /// The line by which the first of several errors is found.
     pub(crate) fn line(&self) -> u64 {
         match self {
-            ExtractError::Io { .. } | ExtractError::Empty => 0,
+            ExtractError::Io { .. }
+            | ExtractError::Spill(_)
+            | ExtractError::Rejects(_)
+            | ExtractError::Empty => 0,
             ExtractError::MissingColumn { line, .. }
             | ExtractError::RepeatedColumn { line, .. }
             | ExtractError::InvalidUtf8 { line }

@@ -4,5 +4,6 @@
 mod messy_extract;
 mod publishing;
 mod rows;
+mod states;
 mod support;
 mod synth;

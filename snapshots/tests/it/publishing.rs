@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use engine::MobileKey;
 use snapshots::{BuildError, OpenError, open_current, read_current};
 
-use crate::support::{HEADER, build_file, build_with_share, data, mobile_key};
+use crate::support::{HEADER, build_file, build_with, data, mobile_key};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -85,14 +85,15 @@ fn modes_do_not_depend_on_what_was_before() {
 #[test]
 fn the_gates_refuse_and_leave_the_rejects() {
     let dir = tempfile::tempdir().unwrap();
-    let error = build_with_share(&data("extract.csv"), dir.path(), 0.005).unwrap_err();
-    let BuildError::TooManyRejected { rejects_path, .. } = &error else { panic!("{error}") };
+    let error = build_with(&data("extract.csv"), dir.path(), |_| {}).unwrap_err();
+    let BuildError::Refused { rejects_path, folder, .. } = &error else { panic!("{error}") };
     assert_eq!(fs::read_to_string(rejects_path).unwrap().lines().count(), 98);
-    assert!(
-        error.to_string().starts_with("97 of 3608 rows were rejected, a share of 0.0269 where at most 0.005")
-    );
-    assert!(error.to_string().contains("--max-rejected"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("97 of 3608 rows were rejected, a share of 0.0269 where at most 0.005"), "{text}");
+    assert!(text.contains("--max-rejected"), "{text}");
+    assert!(text.contains("also: 54 of 3194 people are incomplete, a share of 0.0169"), "{text}");
     assert!(matches!(read_current(dir.path()), Err(OpenError::NothingPublished { .. })));
+    assert!(folder.join("content.json").exists(), "a refused build stays on disk");
 
     let empty = dir.path().join("empty.csv");
     fs::write(&empty, format!("{HEADER}\n")).unwrap();

@@ -20,23 +20,20 @@ pub(crate) fn as_of() -> Day {
     Day::parse("2026-11-22").unwrap()
 }
 
-pub(crate) fn build_with_share(
-    extract: &Path,
-    dir: &Path,
-    max_rejected: f64,
-) -> Result<BuildReport, BuildError> {
-    build(&BuildOptions {
-        extract,
-        snapshots: dir,
-        mobile_key: &mobile_key(),
-        as_of: as_of(),
-        max_rejected,
-        progress: &|_| {},
-    })
+/// A build that passes every gate, as if somebody had accepted it.
+pub(crate) fn build_file(extract: &Path, dir: &Path) -> Result<BuildReport, BuildError> {
+    build_with(extract, dir, |options| options.accept = Some("a test".to_owned()))
 }
 
-pub(crate) fn build_file(extract: &Path, dir: &Path) -> Result<BuildReport, BuildError> {
-    build_with_share(extract, dir, 1.0)
+pub(crate) fn build_with(
+    extract: &Path,
+    dir: &Path,
+    set: impl FnOnce(&mut BuildOptions<'_>),
+) -> Result<BuildReport, BuildError> {
+    let key = mobile_key();
+    let mut options = BuildOptions::new(extract, dir, &key, as_of());
+    set(&mut options);
+    build(&options)
 }
 
 pub(crate) const HEADER: &str = "id_kind,person_id,category,relation,birth_date,coverage_start,coverage_end,\

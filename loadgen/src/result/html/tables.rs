@@ -139,18 +139,23 @@ pub(super) fn connections(run: &RunResult) -> String {
         ("requests on a new connection", count(c.requests_new)),
         ("requests on a reused connection", count(c.requests_reused)),
     ]);
-    let handshakes =
-        [("TCP", &c.tcp_connect_us), ("TLS, full", &c.tls_full_us), ("TLS, resumed", &c.tls_resumed_us)];
-    let rows: Vec<Vec<String>> = handshakes
+    let timed = [
+        ("TCP handshake", "connect", &c.tcp_connect_us),
+        ("TLS handshake, full", "open TCP connection", &c.tls_full_us),
+        ("TLS handshake, resumed", "open TCP connection", &c.tls_resumed_us),
+        ("request on a new connection", "actual send", &c.service_new_us),
+        ("request on a reused connection", "actual send", &c.service_reused_us),
+    ];
+    let rows: Vec<Vec<String>> = timed
         .into_iter()
-        .map(|(name, times)| (name, times.summary()))
-        .filter(|(_, summary)| summary.samples > 0)
-        .map(|(name, summary)| latency_row(name, "handshake", summary.samples, &summary))
+        .map(|(name, from, times)| (name, from, times.summary()))
+        .filter(|(_, _, summary)| summary.samples > 0)
+        .map(|(name, from, summary)| latency_row(name, from, summary.samples, &summary))
         .collect();
     if rows.is_empty() {
         return counts;
     }
-    let mut heads = vec!["handshake", "", "times"];
+    let mut heads = vec!["what", "time from", "times"];
     heads.extend(PERCENTILES);
     counts + "<h3>Handshakes, apart from any request</h3>" + &table(&heads, 2, &rows)
 }

@@ -157,7 +157,7 @@ fn it_waits_for_a_first_generation_and_takes_up_the_next() {
     let mut serving = Serving::start(&folder, SERVE);
     wait_until("the lack is told", || serving.stderr().contains("nothing is published in snapshots"));
     let build = |day: &str| {
-        folder.build(&["--as-of", day, "--max-rejected", "0.05"]).ok();
+        folder.build(&["--as-of", day, "--accept", "a messy extract"]).ok();
         folder.read("snapshots/CURRENT").trim().to_owned()
     };
     let first = build(AS_OF);
