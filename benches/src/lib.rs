@@ -95,9 +95,18 @@ impl Population {
 /// # Panics
 /// When it is refused.
 pub fn build_into(extract: &Path, snapshots: &Path) {
+    build_as_of(extract, snapshots, as_of());
+}
+
+/// The same as of another day; the generation's name.
+///
+/// # Panics
+/// When it is refused.
+pub fn build_as_of(extract: &Path, snapshots: &Path, as_of: Day) -> String {
     let mobile_key = &mobile_key();
-    build(&BuildOptions::new(extract, snapshots, mobile_key, as_of()))
-        .expect("a synthetic extract has no rejects");
+    build(&BuildOptions::new(extract, snapshots, mobile_key, as_of))
+        .expect("a synthetic extract has no rejects")
+        .generation
 }
 
 /// The day for which the populations are made.

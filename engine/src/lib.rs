@@ -28,7 +28,8 @@ pub use decide::{Care, Decision, Notice, Notices, Person, Reason, Status, decide
 pub use entitlement::{
     Branch, Category, Entitlement, EntitlementRecord, Insurer, Relation, nineteenth_birthday,
 };
+pub use mapped::MemoryMode;
 pub use mobile::{Fingerprint, Mobile, MobileError, MobileKey};
 pub use people::People;
 pub use person::{ForeignId, IdKind, NationalId, PersonId, PersonIdError};
-pub use snapshot::{Counts, FileDigest, OpenError, Snapshot, SnapshotFiles};
+pub use snapshot::{Counts, FileDigest, OpenError, OpenStep, Snapshot, SnapshotFiles};

@@ -1,6 +1,7 @@
 //! Opening the two files of a generation, which verifies everything before it reads anything, and finding a
 //! person in them. Never writes; what it opened never changes.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::container::{FileKind, INDEX_FILE, RECORDS_FILE, Section, SectionKind, read_sections};
 use crate::decide::Person;
 use crate::entitlement::{EntitlementRecord, Slot};
-use crate::mapped::{MapRange, VerifiedMap};
+use crate::mapped::{MapRange, MemoryMode, VerifiedMap};
 use crate::person::PersonId;
 
 /// Length and BLAKE3 digest of a file, as a generation's `content.json` lists them.
@@ -90,24 +91,51 @@ pub struct Counts {
     pub entitlements: u64,
 }
 
+/// What opening does, in this order for each file; told as it begins, for whoever takes the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpenStep {
+    /// Reading and hashing every byte; into memory of its own when it is to be resident.
+    Verify,
+    /// Making the pages of a mapped file resident.
+    Warm,
+    /// Headers, bounds and every record.
+    Check,
+}
+
 /// An opened, verified snapshot.
 pub struct Snapshot {
     national: fst::Map<MapRange>,
     foreign: fst::Map<MapRange>,
     slots: MapRange,
     overflow: MapRange,
+    files: [Arc<VerifiedMap>; 2],
+    memory: MemoryMode,
     counts: Counts,
 }
 
 impl Snapshot {
-    /// Opens the two files in `dir` and verifies them: length and digest of every byte, then headers,
+    /// Opens the two files in `dir`, mapped, and verifies them: length and digest of every byte, then headers,
     /// section bounds, counts, and every record.
     ///
     /// # Errors
     /// [`OpenError`], with the file and what to do.
     pub fn open(dir: &Path, files: &SnapshotFiles) -> Result<Snapshot, OpenError> {
+        Snapshot::open_in(dir, files, MemoryMode::Mapped, &mut |_| {})
+    }
+
+    /// The same in the memory of choice; `on_step` hears what begins.
+    ///
+    /// # Errors
+    /// [`OpenError`], with the file and what to do.
+    pub fn open_in(
+        dir: &Path,
+        files: &SnapshotFiles,
+        memory: MemoryMode,
+        on_step: &mut dyn FnMut(OpenStep),
+    ) -> Result<Snapshot, OpenError> {
         let index_path = dir.join(INDEX_FILE);
-        let index = Arc::new(VerifiedMap::open(&index_path, &files.index)?);
+        let index = Arc::new(VerifiedMap::open(&index_path, &files.index, memory, on_step)?);
+        on_step(OpenStep::Check);
         let [national, foreign] = read_sections(
             index.bytes(),
             FileKind::Index,
@@ -119,7 +147,8 @@ impl Snapshot {
 
         let records_path = dir.join(RECORDS_FILE);
         let fault = |fault| OpenError::Content { path: records_path.clone(), fault };
-        let records = Arc::new(VerifiedMap::open(&records_path, &files.records)?);
+        let records = Arc::new(VerifiedMap::open(&records_path, &files.records, memory, on_step)?);
+        on_step(OpenStep::Check);
         let wanted = [SectionKind::Slots, SectionKind::Overflow];
         let [slots, overflow] = read_sections(records.bytes(), FileKind::Records, wanted).map_err(fault)?;
         if slots.count != (national.len() + foreign.len()) as u64 {
@@ -130,6 +159,8 @@ impl Snapshot {
             foreign,
             slots: MapRange::new(&records, slots.range.clone()),
             overflow: MapRange::new(&records, overflow.range.clone()),
+            files: [index, records],
+            memory,
             counts: Counts::default(),
         };
         snapshot.counts = check_records(&snapshot, &slots, &overflow).map_err(fault)?;
@@ -155,6 +186,24 @@ impl Snapshot {
             }
             Some(Slot::Incomplete) | None => Person::Incomplete,
         }
+    }
+
+    /// How its files are held.
+    pub fn memory_mode(&self) -> MemoryMode {
+        self.memory
+    }
+
+    /// The addresses at which its files lie in memory: to ask the system which of their pages are there.
+    pub fn address_ranges(&self) -> [Range<usize>; 2] {
+        self.files.each_ref().map(|file| {
+            let bytes = file.bytes().as_ptr_range();
+            bytes.start as usize..bytes.end as usize
+        })
+    }
+
+    /// Bytes of its files.
+    pub fn len_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes().len() as u64).sum()
     }
 
     /// How many people and entitlements it holds.

@@ -61,6 +61,12 @@ impl Moment {
     pub(crate) fn day(self) -> Day {
         self.day
     }
+
+    /// Seconds since that day began, by Tehran's clocks; less than none for a day to come.
+    pub(crate) fn seconds_since_start_of(self, day: Day) -> f64 {
+        let days = i64::from(self.day.number()) - i64::from(day.number());
+        (days * DAY_MS + i64::from(self.ms_of_day)) as f64 / 1000.0
+    }
 }
 
 /// RFC 3339 with milliseconds and the offset of that moment: `2026-11-22T10:21:08.123+03:30`.
@@ -90,6 +96,15 @@ mod tests {
     fn tehran_days_begin_at_half_past_eight_in_the_evening_of_greenwich() {
         check(1_795_379_399_999, "2026-11-22T23:59:59.999+03:30", "1405/09/01");
         check(1_795_379_400_000, "2026-11-23T00:00:00.000+03:30", "1405/09/02");
+    }
+
+    #[test]
+    fn an_age_is_counted_from_the_day_s_beginning() {
+        let moment = Clock::new().at(1_795_379_399_999).unwrap();
+        let age_s = |text: &str| moment.seconds_since_start_of(engine::Day::parse(text).unwrap());
+        assert_eq!(age_s("2026-11-22"), 86_399.999);
+        assert_eq!(age_s("2026-11-21"), 172_799.999);
+        assert_eq!(age_s("2026-11-23"), -0.001);
     }
 
     #[test]

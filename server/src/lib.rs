@@ -3,7 +3,7 @@
 //!
 //! Flow of an inquiry: `http` checks who asks and reads the body; `wire` parses it, `inquiry` turns it into
 //! checked values; `served` gives the generation, `engine` decides, `ledger` commits; `answer` puts the entry
-//! into JSON with the texts of `texts`. Beside it: `providers` and `provider_file` know the keys, `clock` the
+//! into JSON with the texts of `texts`. Beside it: `swap` brings the generation in that `CURRENT` names, `providers` and `provider_file` know the keys, `clock` the
 //! time in Tehran, `serve` starts and stops all of it.
 //!
 //! What is absent is an invariant: no person ID or mobile number in a URL, a log line, a metric or an error.
@@ -21,6 +21,7 @@ mod providers;
 mod serve;
 mod served;
 mod settings;
+mod swap;
 mod texts;
 mod toml_error;
 mod watch;

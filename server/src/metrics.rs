@@ -1,7 +1,10 @@
-//! What `/metrics` counts: requests by endpoint and status class. Relaxed counters, nothing about persons.
+//! What `/metrics` counts: requests by endpoint and status class, swaps by phase, refusals by cause. Relaxed
+//! counters, nothing about persons.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::swap::{Cause, Phase, SwapCounts};
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +60,46 @@ impl Metrics {
     }
 }
 
-/// One gauge or counter without labels.
+impl SwapCounts {
+    /// The counters in the Prometheus text format.
+    pub(crate) fn write(&self, out: &mut String) {
+        write_value(out, "estehqaq_swaps_total", "counter", "Generations swapped in.", self.swaps());
+        out.push_str(
+            "# HELP estehqaq_swap_seconds What each phase of the swaps took.\n\
+             # TYPE estehqaq_swap_seconds summary\n",
+        );
+        for (phase, name) in Phase::ALL {
+            let totals = self.phase(phase);
+            let sum = totals.sum.as_secs_f64();
+            let _ = writeln!(out, "estehqaq_swap_seconds_sum{{phase=\"{name}\"}} {sum}");
+            let _ = writeln!(out, "estehqaq_swap_seconds_count{{phase=\"{name}\"}} {}", totals.count);
+        }
+        out.push_str(
+            "# HELP estehqaq_last_swap_seconds What each phase of the last swap that had it took.\n\
+             # TYPE estehqaq_last_swap_seconds gauge\n",
+        );
+        for (phase, name) in Phase::ALL {
+            let last = self.phase(phase).last.as_secs_f64();
+            let _ = writeln!(out, "estehqaq_last_swap_seconds{{phase=\"{name}\"}} {last}");
+        }
+        out.push_str(
+            "# HELP estehqaq_refused_swaps_total Generations refused, by cause.\n\
+             # TYPE estehqaq_refused_swaps_total counter\n",
+        );
+        for cause in Cause::ALL {
+            let (name, count) = (cause.code(), self.refused(cause));
+            let _ = writeln!(out, "estehqaq_refused_swaps_total{{cause=\"{name}\"}} {count}");
+        }
+    }
+}
+
+/// One gauge or counter without labels, a whole number.
 pub(crate) fn write_value(out: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+}
+
+/// The same of any number.
+pub(crate) fn write_number(out: &mut String, name: &str, kind: &str, help: &str, value: f64) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
 }
 

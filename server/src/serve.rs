@@ -21,9 +21,14 @@ use thiserror::Error;
 use crate::http::{State, configure};
 use crate::provider_file::{ProviderFile, Seen};
 use crate::providers::ProvidersError;
-use crate::served::{Served, Watch};
+use crate::served::Served;
 use crate::settings::{DRAIN_TIMEOUT_S_MAX, ServeSettings};
-use crate::watch::Watcher;
+use crate::swap::{Keeper, Memory, Source};
+use crate::watch::{Look, Watcher};
+
+/// How often it is looked at `CURRENT`: a rollback by whichever way takes effect in less than a second.
+const LOOK_AT_CURRENT: Duration = Duration::from_millis(500);
+const LOOK_AT_PROVIDERS: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether inquiries can be answered, until they can.
 const LOOK_READY: Duration = Duration::from_millis(10);
@@ -162,13 +167,18 @@ where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     let (providers, seen) = ProviderFile::open(&parts.providers_file)?;
-    let (served, providers) = (Arc::new(Served::new()), Arc::new(providers));
+    let (served, providers) = (Arc::new(Served::default()), Arc::new(providers));
     let body_timeout = Duration::from_millis(settings.body_timeout_ms);
     let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, body_timeout));
     let (address, handle, http) = start_http(settings.clone(), state.clone(), extra, events)?;
     let running = Running { address, handle, http: Some(http), state, generations: None, providers: None };
-    let watch = Watch::new(served, parts.snapshots_dir, parts.mobile_keys);
-    running.watching(watch, providers, seen).map_err(ServeError::Start)
+    let source = Source {
+        snapshots_dir: parts.snapshots_dir,
+        mobile_keys: parts.mobile_keys,
+        memory_mode: settings.memory_mode,
+    };
+    let keeper = Keeper::new(served, source, Memory::new(settings.generations_memory_bytes));
+    running.watching(keeper, providers, seen).map_err(ServeError::Start)
 }
 
 /// Runs the HTTP server on a thread of its own; returns once it listens.
@@ -251,6 +261,11 @@ impl Running {
         self.state.is_ready()
     }
 
+    /// The name of the generation that serves.
+    pub fn generation(&self) -> Option<String> {
+        self.state.served.name().map(|name| name.to_string())
+    }
+
     /// The ledger's totals, for measurements.
     pub fn ledger_stats(&self) -> ledger::Stats {
         self.state.ledger.stats()
@@ -258,7 +273,8 @@ impl Running {
 
     /// Looks for a new generation and changed providers at once.
     pub fn look_now(&self) {
-        [&self.generations, &self.providers].into_iter().flatten().for_each(Watcher::look_now);
+        let watchers = [&self.generations, &self.providers].into_iter().flatten();
+        watchers.for_each(|watcher| watcher.waker().look(Look::Asked));
     }
 
     /// Stops accepting, lets requests under way end within the drain time-out, then closes the ledger.
@@ -272,10 +288,17 @@ impl Running {
         http
     }
 
-    fn watching(mut self, mut watch: Watch, providers: Arc<ProviderFile>, seen: Seen) -> io::Result<Running> {
+    fn watching(
+        mut self,
+        mut keeper: Keeper,
+        providers: Arc<ProviderFile>,
+        seen: Seen,
+    ) -> io::Result<Running> {
         let mut seen = Some(seen);
-        self.generations = Some(Watcher::start("generations", move |urgent| watch.look(urgent))?);
-        self.providers = Some(Watcher::start("providers", move |_| providers.look(&mut seen))?);
+        let follow = move |why, waker: &_| keeper.look(why, waker);
+        self.generations = Some(Watcher::start("generations", LOOK_AT_CURRENT, follow)?);
+        let take = move |_, _: &_| providers.look(&mut seen);
+        self.providers = Some(Watcher::start("providers", LOOK_AT_PROVIDERS, take)?);
         Ok(self)
     }
 

@@ -4,6 +4,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 
+use engine::MemoryMode;
+
 /// Longest drain that may be set. A stop takes 30 s at most in all; the rest is for closing the ledger.
 pub const DRAIN_TIMEOUT_S_MAX: u64 = 28;
 
@@ -28,6 +30,12 @@ pub struct ServeSettings {
     pub drain_timeout_s: u64,
     /// Entries that may wait for the ledger's commit; beyond it inquiries get 503.
     pub ledger_queue_len_max: usize,
+    /// How generations are held in memory.
+    pub memory_mode: MemoryMode,
+    /// Memory that all generations together may take; none leaves it to the machine and its cgroups.
+    pub generations_memory_bytes: Option<u64>,
+    /// Where the admin endpoints listen; none for nowhere.
+    pub admin_listen: Option<SocketAddr>,
 }
 
 impl Default for ServeSettings {
@@ -42,6 +50,9 @@ impl Default for ServeSettings {
             body_timeout_ms: 5_000,
             drain_timeout_s: 20,
             ledger_queue_len_max: 65_536,
+            memory_mode: MemoryMode::default(),
+            generations_memory_bytes: None,
+            admin_listen: None,
         }
     }
 }

@@ -36,7 +36,7 @@ pub use journal::{Event, JOURNAL_FILE, JournalLine};
 pub use memory::{MemoryBound, MemoryBoundError};
 pub use open::{
     Generation, KeylessGeneration, OpenError, open_current, open_current_keyless, open_generation,
-    open_signed_generation, read_content, read_current, read_publication,
+    open_generation_in, open_signed_generation, read_content, read_current, read_publication,
 };
 pub use publication::{Acceptance, Publication, PublicationSource};
 pub use self_test::{SelfTestCase, SelfTestError};

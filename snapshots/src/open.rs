@@ -4,7 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::{Counts, FORMAT_VERSION, INDEX_FILE, MobileKey, RECORDS_FILE, Snapshot, SnapshotFiles};
+use engine::{
+    Counts, FORMAT_VERSION, INDEX_FILE, MemoryMode, MobileKey, OpenStep, RECORDS_FILE, Snapshot,
+    SnapshotFiles,
+};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -163,7 +166,7 @@ pub fn open_generation(
     name: &GenerationName,
     keys: &[MobileKey],
 ) -> Result<Generation, OpenError> {
-    open_folder(&dir.join(name.to_string()), name, keys, &[])
+    open_signed_generation(dir, name, keys, &[])
 }
 
 /// Opens a generation that must be signed with one of the public keys; with none of them, signed or not.
@@ -176,7 +179,7 @@ pub fn open_signed_generation(
     keys: &[MobileKey],
     public_keys: &[PublicKey],
 ) -> Result<Generation, OpenError> {
-    open_folder(&dir.join(name.to_string()), name, keys, public_keys)
+    open_generation_in(dir, name, keys, public_keys, MemoryMode::Mapped, &mut |_| {})
 }
 
 /// Reads what a generation says of itself, without opening its binary files.
@@ -197,6 +200,28 @@ pub fn read_publication(dir: &Path, name: &GenerationName) -> Result<Publication
     serde_json::from_slice(&bytes).map_err(|error| OpenError::Content { path, fault: error.to_string() })
 }
 
+/// The same in the memory of choice, as a server does; `on_step` hears what begins.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open_generation_in(
+    dir: &Path,
+    name: &GenerationName,
+    keys: &[MobileKey],
+    public_keys: &[PublicKey],
+    memory: MemoryMode,
+    on_step: &mut dyn FnMut(OpenStep),
+) -> Result<Generation, OpenError> {
+    let folder = &dir.join(name.to_string());
+    let content = content_of_folder(folder, name, public_keys)?;
+    if !public_keys.is_empty() {
+        check_publication(folder, name, public_keys)?;
+    }
+    let mobile_key = find_key(&content.mobile_key, keys)?;
+    let snapshot = open_snapshot_in(folder, &content, memory, on_step)?;
+    Ok(Generation { name: *name, content, snapshot, mobile_key })
+}
+
 /// Opens the current generation without any key.
 ///
 /// # Errors
@@ -207,22 +232,6 @@ pub fn open_current_keyless(dir: &Path) -> Result<KeylessGeneration, OpenError> 
     let content = content_of_folder(&folder, &name, &[])?;
     let snapshot = open_snapshot(&folder, &content)?;
     Ok(KeylessGeneration { name, content, snapshot })
-}
-
-/// Opens a generation in a folder of whatever name.
-fn open_folder(
-    folder: &Path,
-    name: &GenerationName,
-    keys: &[MobileKey],
-    public_keys: &[PublicKey],
-) -> Result<Generation, OpenError> {
-    let content = content_of_folder(folder, name, public_keys)?;
-    if !public_keys.is_empty() {
-        check_publication(folder, name, public_keys)?;
-    }
-    let mobile_key = find_key(&content.mobile_key, keys)?;
-    let snapshot = open_snapshot(folder, &content)?;
-    Ok(Generation { name: *name, content, snapshot, mobile_key })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
@@ -298,11 +307,20 @@ pub(crate) fn parse_content(bytes: &[u8], name: &GenerationName, path: &Path) ->
 }
 
 pub(crate) fn open_snapshot(folder: &Path, content: &Content) -> Result<Snapshot, OpenError> {
+    open_snapshot_in(folder, content, MemoryMode::Mapped, &mut |_| {})
+}
+
+fn open_snapshot_in(
+    folder: &Path,
+    content: &Content,
+    memory: MemoryMode,
+    on_step: &mut dyn FnMut(OpenStep),
+) -> Result<Snapshot, OpenError> {
     let fault = |fault: String| OpenError::Content { path: folder.join(CONTENT_FILE), fault };
     let file =
         |name| content.file(name).ok_or_else(|| fault(format!("it does not list {name} with a digest")));
     let files = SnapshotFiles { index: file(INDEX_FILE)?, records: file(RECORDS_FILE)? };
-    let snapshot = Snapshot::open(folder, &files)?;
+    let snapshot = Snapshot::open_in(folder, &files, memory, on_step)?;
     let Content { people, incomplete, entitlements, .. } = *content;
     if snapshot.counts() != (Counts { people, incomplete, entitlements }) {
         return Err(fault("it counts other people or entitlements than the records have".to_owned()));

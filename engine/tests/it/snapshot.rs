@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use engine::{
-    Compiler, Counts, Day, Entitlement, EntitlementRecord, FileDigest, INDEX_FILE, IdKind, OpenError, Person,
-    PersonId, RECORDS_FILE, Snapshot, SnapshotFiles, WriteError,
+    Compiler, Counts, Day, Entitlement, EntitlementRecord, FileDigest, INDEX_FILE, IdKind, MemoryMode,
+    OpenError, OpenStep, Person, PersonId, RECORDS_FILE, Snapshot, SnapshotFiles, WriteError,
 };
 use proptest::prelude::*;
 
@@ -112,8 +112,14 @@ fn open_damaged(name: &str, redigest: bool, damage: impl FnOnce(&mut Vec<u8>)) -
     let mut bytes = fs::read(&path).unwrap();
     damage(&mut bytes);
     fs::write(&path, bytes).unwrap();
-    let opened = Snapshot::open(dir.path(), &if redigest { files(dir.path()) } else { before });
-    opened.map(|snapshot| small_people().keys().for_each(|&person| drop(found(&snapshot, person))))
+    let expected = if redigest { files(dir.path()) } else { before };
+    let look = |snapshot: &Snapshot| small_people().keys().for_each(|&person| drop(found(snapshot, person)));
+    let open = |memory| Snapshot::open_in(dir.path(), &expected, memory, &mut |_| {});
+    let opened = open(MemoryMode::Mapped).map(|snapshot| look(&snapshot));
+    let resident = open(MemoryMode::Resident).map(|snapshot| look(&snapshot));
+    let text = |opened: &Result<(), OpenError>| opened.as_ref().err().map(ToString::to_string);
+    assert_eq!(text(&resident), text(&opened), "both refuse the same");
+    opened
 }
 
 #[test]
@@ -212,4 +218,77 @@ fn a_missing_file_is_named() {
         error.contains("records.bin") && error.contains("check that the generation is complete"),
         "{error}"
     );
+}
+
+/// Everything that is asked of a snapshot, in the memory of choice.
+#[track_caller]
+fn open_in(memory: MemoryMode, dir: &Path, files: &SnapshotFiles) -> Snapshot {
+    let snapshot = Snapshot::open_in(dir, files, memory, &mut |_| {}).unwrap();
+    assert_eq!(snapshot.memory_mode(), memory);
+    assert_eq!(snapshot.len_bytes(), files.index.len + files.records.len);
+    let lens = snapshot.address_ranges().map(|range| range.len() as u64);
+    assert_eq!(lens, [files.index.len, files.records.len]);
+    snapshot
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn mapped_or_resident_the_same_is_found(people in any_people()) {
+        let dir = tempfile::tempdir().unwrap();
+        let files = write(dir.path(), &people);
+        for memory in [MemoryMode::Mapped, MemoryMode::Resident] {
+            let snapshot = open_in(memory, dir.path(), &files);
+            for (&person, records) in &people {
+                prop_assert_eq!(found(&snapshot, person), Some(records.clone()));
+            }
+        }
+    }
+}
+
+/// Larger than a huge page, so that the copy begins at the border of one and ends within another.
+#[test]
+fn large_files_are_found_whole_when_they_are_resident() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = small_people().into_values().find(|records| records.len() == 1).unwrap();
+    let persons = (1..200_000).filter_map(|n| PersonId::from_u64(IdKind::National, n * 997));
+    let people: People = persons.map(|person| (person, record.clone())).collect();
+    let files = write(dir.path(), &people);
+    assert!(files.records.len > 3 << 20);
+    let snapshot = open_in(MemoryMode::Resident, dir.path(), &files);
+    assert!(snapshot.address_ranges()[1].start.is_multiple_of(2 << 20));
+    assert_eq!(snapshot.counts(), counts(&people));
+    for &person in people.keys() {
+        assert_eq!(found(&snapshot, person).as_ref(), Some(&record));
+    }
+}
+
+#[test]
+fn a_resident_snapshot_does_not_care_what_becomes_of_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let people = small_people();
+    let files = write(dir.path(), &people);
+    let snapshot = open_in(MemoryMode::Resident, dir.path(), &files);
+    for name in [INDEX_FILE, RECORDS_FILE] {
+        // Of a mapped file, the next look-up would end the process.
+        fs::File::options().write(true).open(dir.path().join(name)).unwrap().set_len(0).unwrap();
+    }
+    for (&person, records) in &people {
+        assert_eq!(found(&snapshot, person).as_ref(), Some(records));
+    }
+}
+
+#[test]
+fn steps_are_told_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = write(dir.path(), &small_people());
+    let steps = |memory| {
+        let mut steps = Vec::new();
+        Snapshot::open_in(dir.path(), &files, memory, &mut |step| steps.push(step)).unwrap();
+        steps
+    };
+    use OpenStep::{Check, Verify, Warm};
+    assert_eq!(steps(MemoryMode::Mapped), [Verify, Warm, Check, Verify, Warm, Check]);
+    assert_eq!(steps(MemoryMode::Resident), [Verify, Check, Verify, Check]);
 }

@@ -62,7 +62,7 @@ enum Command {
     /// Decide one inquiry offline, without a ledger entry; for operators
     Ask(ask::AskArgs),
     /// Answer inquiries over HTTP until SIGTERM
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// The record of every answer
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),

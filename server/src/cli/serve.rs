@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::ledger::{Ledger, Options, RealDisk};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use engine::MemoryMode;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
@@ -70,9 +71,32 @@ pub(crate) struct RawSettings {
     /// Entries that may wait for the ledger; beyond it inquiries get 503 [default: 65536]
     #[arg(long, value_name = "N", env = "ESTEHQAQ_LEDGER_QUEUE_LEN_MAX")]
     ledger_queue_len_max: Option<usize>,
+    /// How generations are held in memory: a copy that nothing can change, or the mapped files [default: resident]
+    #[arg(long, value_name = "MODE", env = "ESTEHQAQ_MEMORY_MODE")]
+    memory_mode: Option<RawMemoryMode>,
+    /// Memory that all generations together may take, in MiB [default: what the machine and its cgroups allow]
+    #[arg(long, value_name = "MIB", env = "ESTEHQAQ_GENERATIONS_MEMORY_MIB")]
+    generations_memory_mib: Option<u64>,
     /// off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL", env = "ESTEHQAQ_LOG_LEVEL")]
     log_level: Option<String>,
+}
+
+/// [`MemoryMode`] as it is given.
+#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum RawMemoryMode {
+    Mapped,
+    Resident,
+}
+
+impl From<RawMemoryMode> for MemoryMode {
+    fn from(raw: RawMemoryMode) -> MemoryMode {
+        match raw {
+            RawMemoryMode::Mapped => MemoryMode::Mapped,
+            RawMemoryMode::Resident => MemoryMode::Resident,
+        }
+    }
 }
 
 /// Where things lie that the service works with.
@@ -160,6 +184,8 @@ impl RawSettings {
             body_timeout_ms: self.body_timeout_ms.or(lower.body_timeout_ms),
             drain_timeout_s: self.drain_timeout_s.or(lower.drain_timeout_s),
             ledger_queue_len_max: self.ledger_queue_len_max.or(lower.ledger_queue_len_max),
+            memory_mode: self.memory_mode.or(lower.memory_mode),
+            generations_memory_mib: self.generations_memory_mib.or(lower.generations_memory_mib),
             log_level: self.log_level.or(lower.log_level),
         }
     }
@@ -191,6 +217,9 @@ fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
         body_timeout_ms: raw.body_timeout_ms.unwrap_or(default.body_timeout_ms),
         drain_timeout_s: raw.drain_timeout_s.unwrap_or(default.drain_timeout_s),
         ledger_queue_len_max: raw.ledger_queue_len_max.unwrap_or(default.ledger_queue_len_max),
+        memory_mode: raw.memory_mode.map_or(default.memory_mode, MemoryMode::from),
+        generations_memory_bytes: raw.generations_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
+        admin_listen: None,
     };
     check_bounds(&settings)?;
     Ok(settings)
@@ -207,6 +236,12 @@ fn check_bounds(settings: &ServeSettings) -> Result<(), CommandError> {
         ("body-timeout-ms", settings.body_timeout_ms, 1, 60_000),
         ("drain-timeout-s", settings.drain_timeout_s, 0, DRAIN_TIMEOUT_S_MAX),
         ("ledger-queue-len-max", settings.ledger_queue_len_max as u64, 1, 10_000_000),
+        (
+            "generations-memory-mib",
+            settings.generations_memory_bytes.map_or(1, |bytes| bytes >> 20),
+            1,
+            1 << 30,
+        ),
     ];
     match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
         None => Ok(()),

@@ -7,9 +7,11 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Data;
 use serde::Serialize;
+use snapshots::{Generation, GenerationName};
 
 use super::State;
-use crate::metrics::write_value;
+use crate::metrics::{write_number, write_value};
+use crate::swap::{NextPublication, PageFaults, RollbackReadiness, RollbackStatus, resident_bytes};
 
 /// The process answers.
 pub(crate) async fn livez() -> HttpResponse {
@@ -29,17 +31,54 @@ struct Readiness {
     as_of: Option<String>,
     ledger_writable: bool,
     stopping: bool,
+    /// Being opened and verified.
+    opening: Option<String>,
+    /// What `CURRENT` names and this server does not take.
+    refused: Option<RefusedSnapshot>,
+    rollback: Rollback,
+    /// Whether memory will allow the next publication, if it is as large as what serves.
+    next_publication: Option<&'static str>,
+}
+
+/// The message stands in the log and in the admin status: it names paths.
+#[derive(Serialize)]
+struct RefusedSnapshot {
+    snapshot: Option<String>,
+    cause: &'static str,
+}
+
+/// Where a rollback would lead, and whether it would take effect at once.
+#[derive(Serialize)]
+struct Rollback {
+    snapshot: Option<String>,
+    at_once: bool,
+    state: &'static str,
 }
 
 impl Readiness {
     fn of(state: &State) -> Readiness {
-        let name = state.served.load().as_ref().map(|generation| generation.name);
+        let name = state.served.name();
+        let status = state.served.status();
+        let text = |name: Option<GenerationName>| name.map(|name| name.to_string());
+        let refused = status.refused.map(|refused| RefusedSnapshot {
+            snapshot: text(refused.generation),
+            cause: refused.refusal.cause.code(),
+        });
+        let RollbackStatus { generation, readiness } = status.rollback;
         Readiness {
             ready: state.is_ready(),
-            snapshot: name.map(|name| name.to_string()),
+            snapshot: text(name),
             as_of: name.map(|name| name.as_of().iso().to_string()),
             ledger_writable: state.ledger.is_writable(),
             stopping: state.is_stopping(),
+            opening: text(status.opening),
+            refused,
+            rollback: Rollback {
+                snapshot: text(generation),
+                at_once: readiness == RollbackReadiness::Ready,
+                state: readiness.code(),
+            },
+            next_publication: status.next.map(NextPublication::code),
         }
     }
 }
@@ -57,6 +96,7 @@ pub(crate) async fn metrics(state: Data<State>) -> HttpResponse {
     state.metrics.write(&mut text);
     write_ledger(&state, &mut text);
     write_snapshot(&state, &mut text);
+    write_process(&mut text);
     let ready = u64::from(state.is_ready());
     write_value(&mut text, "estehqaq_ready", "gauge", "1 when inquiries can be answered.", ready);
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(text)
@@ -78,16 +118,72 @@ fn write_ledger(state: &State, text: &mut String) {
     write_value(text, "estehqaq_ledger_writable", "gauge", "0 after a failed write or sync.", writable);
 }
 
+/// The generation that serves, and how it came in.
 fn write_snapshot(state: &State, text: &mut String) {
+    let status = state.served.status();
     let serving = state.served.load();
-    let Some(generation) = serving.as_ref() else { return };
+    if let Some(generation) = serving.as_ref() {
+        write_serving(state, generation, text);
+    }
+    if let Some(share) = status.resident_share {
+        write_number(
+            text,
+            "estehqaq_snapshot_resident_share",
+            "gauge",
+            "Part of the serving generation's pages that are in memory.",
+            share,
+        );
+    }
+    let at_once = u64::from(status.rollback.readiness == RollbackReadiness::Ready);
+    write_value(
+        text,
+        "estehqaq_rollback_at_once",
+        "gauge",
+        "1 when a rollback would take effect at once.",
+        at_once,
+    );
+    let refused = u64::from(status.refused.is_some());
+    write_value(text, "estehqaq_snapshot_refused", "gauge", "1 while what is current is refused.", refused);
+    let help = "Generations that no request may take up any more and that are still in memory.";
+    write_value(text, "estehqaq_snapshots_retiring", "gauge", help, status.retiring as u64);
+    if let Some(bytes) = status.memory_left_bytes {
+        write_value(text, "estehqaq_memory_left_bytes", "gauge", "Memory left for generations.", bytes);
+    }
+    state.served.counts.write(text);
+}
+
+fn write_serving(state: &State, generation: &Generation, text: &mut String) {
     let _ = writeln!(
         text,
         "# HELP estehqaq_snapshot_info The generation that answers are made from.\n\
-         # TYPE estehqaq_snapshot_info gauge\nestehqaq_snapshot_info{{generation=\"{}\",as_of=\"{}\"}} 1",
+         # TYPE estehqaq_snapshot_info gauge\n\
+         estehqaq_snapshot_info{{generation=\"{}\",as_of=\"{}\",memory=\"{}\"}} 1",
         generation.name,
         generation.name.as_of().iso(),
+        generation.snapshot.memory_mode().code(),
     );
     let people = generation.content.people;
     write_value(text, "estehqaq_snapshot_people", "gauge", "Persons with an entitlement.", people);
+    let bytes = generation.snapshot.len_bytes();
+    write_value(text, "estehqaq_snapshot_bytes", "gauge", "Length of the serving generation's files.", bytes);
+    if let Some(age_s) = state.clock.now().map(|now| now.seconds_since_start_of(generation.name.as_of())) {
+        let help = "Seconds since the as-of day of the serving generation began in Tehran.";
+        write_number(text, "estehqaq_snapshot_as_of_age_seconds", "gauge", help, age_s);
+    }
+}
+
+fn write_process(text: &mut String) {
+    if let Some(faults) = PageFaults::now() {
+        let _ = writeln!(
+            text,
+            "# HELP estehqaq_page_faults_total Page faults of the process; major ones waited for the disk.\n\
+             # TYPE estehqaq_page_faults_total counter\n\
+             estehqaq_page_faults_total{{kind=\"minor\"}} {}\nestehqaq_page_faults_total{{kind=\"major\"}} {}",
+            faults.minor, faults.major
+        );
+    }
+    if let Some(bytes) = resident_bytes() {
+        let help = "Memory of the process, mapped files included.";
+        write_value(text, "estehqaq_resident_bytes", "gauge", help, bytes);
+    }
 }

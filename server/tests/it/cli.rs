@@ -8,7 +8,7 @@ mod ledger;
 mod provider;
 mod secrets;
 mod serve;
-mod serving;
+pub(crate) mod serving;
 mod settings;
 mod snapshot;
 mod usage;
@@ -103,6 +103,14 @@ impl Folder {
             "provider add --providers providers.toml --id {id} --name {id} --type {kind} --ownership owned"
         );
         self.run(&line).ok().trim_end().to_owned()
+    }
+
+    /// Adds a desk of 1420; its key.
+    #[track_caller]
+    pub(crate) fn add_desk(&self) -> String {
+        let line = "provider add --providers providers.toml --id desk --name desk --type clinic --ownership owned \
+                    --scope desk";
+        self.run(line).ok().trim_end().to_owned()
     }
 }
 

@@ -1,5 +1,8 @@
 //! `/livez`, `/readyz` and `/metrics`.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use engine::Day;
 use serde_json::{Value, json};
 
 use crate::site::{AS_OF, Setup, Site, publish, wait_until};
@@ -11,9 +14,14 @@ fn a_service_without_a_snapshot_lives_but_is_not_ready() {
         (site.client.get("/livez", &[]).status, site.client.get("/livez", &[]).text),
         (200, "{\"live\":true}".into())
     );
+    wait_until("it has looked", || !site.client.get("/readyz", &[]).json()["refused"].is_null());
     let ready = site.client.get("/readyz", &[]);
-    let expected =
-        json!({"ready": false, "snapshot": null, "as_of": null, "ledger_writable": true, "stopping": false});
+    let expected = json!({
+        "ready": false, "snapshot": null, "as_of": null, "ledger_writable": true, "stopping": false,
+        "opening": null, "refused": {"snapshot": null, "cause": "current"},
+        "rollback": {"snapshot": null, "at_once": false, "state": "nothing_before"},
+        "next_publication": null,
+    });
     assert_eq!((ready.status, ready.json()), (503, expected));
     let reply = site.client.ask(&site.keys.clinic, &json!({"person_id": "5742616694"}));
     reply.problem(503, "unavailable");
@@ -52,13 +60,39 @@ fn metrics_count_and_tell_nothing_of_persons_or_providers() {
         "estehqaq_ledger_writable 1",
         "estehqaq_snapshot_people 3140",
         "estehqaq_ready 1",
+        "estehqaq_swaps_total 1",
+        "estehqaq_swap_seconds_count{phase=\"verify\"} 1",
+        "estehqaq_swap_seconds_count{phase=\"warm\"} 0",
+        "estehqaq_refused_swaps_total{cause=\"changed\"} 0",
+        "estehqaq_snapshot_resident_share 1",
+        "estehqaq_snapshot_refused 0",
+        "estehqaq_snapshots_retiring 0",
+        "estehqaq_rollback_at_once 0",
     ] {
         assert!(reply.text.lines().any(|each| each == line), "{line} is not in\n{}", reply.text);
     }
-    assert!(reply.text.contains("as_of=\"2026-11-22\"}"));
+    assert!(reply.text.contains("as_of=\"2026-11-22\",memory=\"resident\"} 1"));
+    let number = |name: &str| {
+        let line = reply.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{}", reply.text)).parse::<f64>().unwrap()
+    };
+    let as_of = age_s(AS_OF);
+    assert!((number("estehqaq_snapshot_as_of_age_seconds") - as_of).abs() < 60.0);
+    assert!(number("estehqaq_swap_seconds_sum{phase=\"verify\"}") > 0.0);
+    assert!(number("estehqaq_page_faults_total{kind=\"minor\"}") > 0.0);
+    assert!(number("estehqaq_page_faults_total{kind=\"major\"}") >= 0.0);
+    assert!(number("estehqaq_resident_bytes") > 1e6 && number("estehqaq_memory_left_bytes") > 1e6);
+    assert!(number("estehqaq_snapshot_bytes") > 3140.0 * 16.0);
     for secret in ["5742616694", "clinic", "9306007282"] {
         assert!(!reply.text.contains(secret));
     }
+}
+
+/// Seconds since a day began in Tehran, three and a half hours ahead of Greenwich.
+fn age_s(day: &str) -> f64 {
+    let unix_day = i64::from(Day::parse(day).unwrap().number()) - 25_567;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    now + 3.5 * 3600.0 - unix_day as f64 * 86_400.0
 }
 
 #[test]

@@ -61,14 +61,18 @@ impl Serving {
     /// SIGTERM ends it in order; what it wrote to stderr.
     #[track_caller]
     pub(crate) fn terminate(mut self) -> String {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
         let began = Instant::now();
         let code = self.child.wait().unwrap().code();
         let log = self.stderr.whole();
         assert_eq!(code, Some(0), "{log}");
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         log
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
     /// SIGKILL, as a power failure would end it.
