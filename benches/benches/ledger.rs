@@ -11,8 +11,8 @@ use benches::as_of;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engine::{Care, IdKind, Notices, PersonId, Reason};
 use ledger::{
-    Channel, Entry, Language, Ledger, LedgerKeys, LedgerReader, Options, Outcome, Pending, ProviderId,
-    RealDisk,
+    Channel, Entry, Language, Ledger, LedgerKeys, LedgerReader, Month, Options, Outcome, Pending, ProviderId,
+    RULES_VERSION, RealDisk,
 };
 
 const BURSTS: [u64; 3] = [1, 64, 1024];
@@ -22,7 +22,7 @@ fn entry() -> Entry {
         time_ms: 1_795_305_600_000,
         channel: Channel::General,
         provider: ProviderId::parse("bench").expect("a provider ID"),
-        person: PersonId::parse(IdKind::National, "0499370899").expect("the contract's example"),
+        person: PersonId::parse(IdKind::National, "0499370899").expect("the contract's example").into(),
         care: Care::Outpatient,
         service_day: as_of(),
         language: Language::Persian,
@@ -33,11 +33,17 @@ fn entry() -> Entry {
         open_ended: true,
         generation: [1; 6],
         as_of: as_of(),
+        decided_by: None,
+        rules_version: RULES_VERSION,
+        idempotency: None,
     }
 }
 
 fn keys() -> Arc<LedgerKeys> {
-    Arc::new(LedgerKeys::new(1, &[1; 32], 1, &[2; 32]))
+    Arc::new(
+        LedgerKeys::new(1, &[1; 32], 1, &[2; 32])
+            .with_month(Month::parse("2026-11").expect("a month"), &[3; 32]),
+    )
 }
 
 /// Beside the other bench data, so that it is not on a memory file system.
@@ -76,7 +82,7 @@ fn tracking_code(criterion: &mut Criterion) {
     criterion.bench_function("ledger/tracking-code", |bencher| {
         bencher.iter(|| {
             sequence += 1;
-            black_box(reader.tracking_code(sequence))
+            black_box(reader.tracking_code(1, sequence))
         });
     });
 }

@@ -207,6 +207,33 @@ pub struct EntitlementRecord {
 
 const _: () = assert!(size_of::<EntitlementRecord>() == 16);
 
+/// What is stored of an entitlement without the fingerprint of a mobile number: what a ledger entry keeps of
+/// the one that decided, so that the answer can be explained when its snapshot is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms(EntitlementRecord);
+
+/// Bytes of a record before its terms.
+const FINGERPRINT_LEN: usize = 4;
+
+impl Terms {
+    /// Bytes 4 to 15 of the record.
+    pub fn to_bytes(self) -> [u8; 12] {
+        *self.0.as_bytes()[FINGERPRINT_LEN..].first_chunk().expect("a record has 16 bytes")
+    }
+
+    /// The inverse of [`Terms::to_bytes`]; none for what no packing produced.
+    pub fn from_bytes(bytes: [u8; 12]) -> Option<Terms> {
+        let mut record = EntitlementRecord::zeroed();
+        record.as_mut_bytes()[FINGERPRINT_LEN..].copy_from_slice(&bytes);
+        record.unpack().is_some().then_some(Terms(record))
+    }
+
+    /// The entitlement, without its mobile number.
+    pub fn entitlement(self) -> Entitlement {
+        self.0.unpack().expect("checked when it was made")
+    }
+}
+
 const TAG_ENTITLEMENT: u16 = 0;
 const TAG_OVERFLOW: u16 = 1;
 const TAG_INCOMPLETE: u16 = 2;
@@ -260,6 +287,12 @@ impl EntitlementRecord {
             mobile: Fingerprint::from_u32(self.fingerprint.get()),
         };
         (EntitlementRecord::pack(&unpacked) == *self).then_some(unpacked)
+    }
+
+    /// The record without its fingerprint; none for a slot that holds no entitlement.
+    pub fn terms(&self) -> Option<Terms> {
+        let terms = EntitlementRecord { fingerprint: U32::new(0), ..*self };
+        terms.unpack().is_some().then_some(Terms(terms))
     }
 
     /// The slot of a person without a usable row.

@@ -26,7 +26,7 @@ pub use container::{FORMAT_VERSION, INDEX_FILE, RECORDS_FILE};
 pub use day::{DateError, Day};
 pub use decide::{Care, Decision, Notice, Notices, Person, Reason, Status, decide};
 pub use entitlement::{
-    Branch, Category, Entitlement, EntitlementRecord, Insurer, Relation, nineteenth_birthday,
+    Branch, Category, Entitlement, EntitlementRecord, Insurer, Relation, Terms, nineteenth_birthday,
 };
 pub use mapped::MemoryMode;
 pub use mobile::{Fingerprint, Mobile, MobileError, MobileKey};

@@ -1,23 +1,24 @@
 //! Group commit: a bounded queue, and one thread that writes all that waits in one go, syncs once, and tells.
 //!
-//! An entry gets its sequence when it enters the queue, so sequences and slots run side by side. A batch is
-//! written only after the one before was synced. After a failed write or sync nothing is written any more
-//! and no sync is tried again: what the system then holds in memory tells nothing about the disk.
+//! An entry gets its sequence when it enters the queue. A batch is written only after the one before was synced.
+//! After a failed write or sync nothing is written any more and no sync is tried again: what the system then holds
+//! in memory tells nothing about the disk.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::{Condvar, Mutex};
-use zerocopy::IntoBytes;
+use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::disk::write_all_at;
-use crate::entry::{Entry, encode};
+use crate::chain::SegmentInfo;
+use crate::counts::Counts;
 use crate::error::AppendError;
-use crate::format::{BATCH_LEN_MAX, KIND_CLOSED, KIND_INQUIRY, SLOT_LEN, Slot, slot_offset};
-use crate::keys::{LedgerKeys, Tag};
+use crate::format::BATCH_LEN_MAX;
+use crate::keys::LedgerKeys;
+use crate::record::Record;
 use crate::segment::Segment;
 use crate::tracking_code::SEQUENCE_MAX;
 use crate::waiters::{STRAGGLER_WAIT, Waiters};
+use crate::writer::Writer;
 
 /// What appending threads and the commit thread share.
 pub(crate) struct Shared {
@@ -31,19 +32,20 @@ pub(crate) struct Shared {
     durable: AtomicU64,
     failed: AtomicBool,
     pub(crate) counts: Counts,
+    pub(crate) catalog: RwLock<Catalog>,
 }
 
-/// Totals since opening.
-#[derive(Default)]
-pub(crate) struct Counts {
-    pub(crate) batches: AtomicU64,
-    pub(crate) entries: AtomicU64,
-    pub(crate) syncs: AtomicU64,
+/// The segments there are.
+pub(crate) struct Catalog {
+    /// In order.
+    pub(crate) sealed: Vec<SegmentInfo>,
+    /// The one that is written.
+    pub(crate) open: Option<Arc<Segment>>,
 }
 
 struct Queue {
-    entries: Vec<Entry>,
-    /// The sequence of the next entry to come.
+    records: Vec<Record>,
+    /// The sequence of the next record to come.
     next_sequence: u64,
     state: State,
     /// Whether the commit thread sleeps.
@@ -63,47 +65,48 @@ enum State {
 /// What the commit thread does next.
 enum Work {
     Batch,
-    Idle,
     Close,
     Stop,
     WakeAll,
 }
 
 impl Shared {
+    /// Of a ledger whose opening takes `sequence`.
     pub(crate) fn new(
-        segment: &Segment,
+        ledger: u16,
         keys: Arc<LedgerKeys>,
-        durable: u64,
+        sequence: u64,
+        sealed: Vec<SegmentInfo>,
         queue_len_max: usize,
     ) -> Shared {
-        let entries = Vec::with_capacity(queue_len_max.min(BATCH_LEN_MAX as usize));
         Shared {
-            ledger: segment.ledger,
+            ledger,
             keys,
             waiters: Waiters::new(),
             queue_len_max,
             queue: Mutex::new(Queue {
-                entries,
-                next_sequence: durable + 1,
+                records: Vec::with_capacity(queue_len_max.min(BATCH_LEN_MAX as usize)),
+                next_sequence: sequence + 1,
                 state: State::Running,
                 asleep: false,
             }),
             work: Condvar::new(),
-            durable: AtomicU64::new(durable),
+            durable: AtomicU64::new(sequence),
             failed: AtomicBool::new(false),
             counts: Counts::default(),
+            catalog: RwLock::new(Catalog { sealed, open: None }),
         }
     }
 
-    /// Queues an entry; its sequence.
-    pub(crate) fn push(&self, entry: Entry) -> Result<u64, AppendError> {
+    /// Queues a record; its sequence.
+    pub(crate) fn push(&self, record: Record) -> Result<u64, AppendError> {
         let mut queue = self.queue.lock();
         match queue.state {
             State::Running => {}
             State::Closing | State::Abandoned => return Err(AppendError::Closed),
             State::Failed => return Err(AppendError::Failed),
         }
-        if queue.entries.len() >= self.queue_len_max {
+        if queue.records.len() >= self.queue_len_max {
             return Err(AppendError::Full);
         }
         let sequence = queue.next_sequence;
@@ -111,7 +114,7 @@ impl Shared {
         if sequence >= SEQUENCE_MAX {
             return Err(AppendError::Exhausted);
         }
-        queue.entries.push(entry);
+        queue.records.push(record);
         queue.next_sequence += 1;
         let asleep = std::mem::take(&mut queue.asleep);
         drop(queue);
@@ -145,7 +148,7 @@ impl Shared {
     }
 
     pub(crate) fn queue_len(&self) -> usize {
-        self.queue.lock().entries.len()
+        self.queue.lock().records.len()
     }
 
     /// Asks the commit thread to end, after all that is queued; with a closing entry or without.
@@ -159,6 +162,23 @@ impl Shared {
         self.work.notify_one();
     }
 
+    /// A segment is being written from now on; the one before, if any, is sealed.
+    pub(crate) fn began(&self, segment: Arc<Segment>, before: Option<SegmentInfo>) {
+        self.counts.slots_max.store(segment.header.slots_max.get(), Ordering::Relaxed);
+        self.counts.slots.store(0, Ordering::Relaxed);
+        self.counts.segment.store(segment.number.into(), Ordering::Relaxed);
+        let mut catalog = self.catalog.write();
+        catalog.sealed.extend(before);
+        catalog.open = Some(segment);
+    }
+
+    /// The last segment is sealed.
+    pub(crate) fn sealed(&self, last: SegmentInfo) {
+        let mut catalog = self.catalog.write();
+        catalog.sealed.push(last);
+        catalog.open = None;
+    }
+
     fn publish(&self, sequence: u64) -> bool {
         let before = self.durable.swap(sequence, Ordering::AcqRel);
         self.waiters.wake(before, sequence)
@@ -169,33 +189,32 @@ impl Shared {
         self.failed.store(true, Ordering::Release);
         let mut queue = self.queue.lock();
         queue.state = State::Failed;
-        queue.entries.clear();
+        queue.records.clear();
         drop(queue);
         self.waiters.wake(u64::MAX, u64::MAX);
     }
 
     /// Waits for something to do, and moves what is queued into the empty `batch`. `left` says whether some
-    /// that are ready have not been woken yet, `idle` whether there is something to do when nothing waits.
-    fn next(&self, batch: &mut Vec<Entry>, left: bool, idle: bool) -> Work {
+    /// that are ready have not been woken yet.
+    fn next(&self, batch: &mut Vec<Record>, left: bool) -> Work {
         let mut queue = self.queue.lock();
         loop {
-            if !queue.entries.is_empty() {
-                if queue.entries.len() <= BATCH_LEN_MAX as usize {
-                    std::mem::swap(&mut queue.entries, batch);
+            if !queue.records.is_empty() {
+                if queue.records.len() <= BATCH_LEN_MAX as usize {
+                    std::mem::swap(&mut queue.records, batch);
                 } else {
-                    batch.extend(queue.entries.drain(..BATCH_LEN_MAX as usize));
+                    batch.extend(queue.records.drain(..BATCH_LEN_MAX as usize));
                 }
                 return Work::Batch;
             }
             match queue.state {
                 State::Closing => return Work::Close,
                 State::Abandoned | State::Failed => return Work::Stop,
-                State::Running if idle => return Work::Idle,
                 State::Running => queue.asleep = true,
             }
             if !left {
                 self.work.wait(&mut queue);
-            } else if self.work.wait_for(&mut queue, STRAGGLER_WAIT).timed_out() && queue.entries.is_empty() {
+            } else if self.work.wait_for(&mut queue, STRAGGLER_WAIT).timed_out() && queue.records.is_empty() {
                 queue.asleep = false;
                 return Work::WakeAll;
             }
@@ -203,140 +222,31 @@ impl Shared {
     }
 }
 
-/// How the file grows: in steps of zeros, kept some way ahead of the entries in idle moments, so that an
-/// append's sync rarely has a new length to store.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Growth {
-    pub(crate) step_len: u64,
-    pub(crate) ahead_len: u64,
+/// The commit thread.
+pub(crate) fn run(writer: Writer, shared: &Shared) {
+    // Should anything here panic, those who wait must hear of it.
+    let guard = FailOnDrop(shared);
+    if let Err(error) = serve(writer, shared) {
+        tracing::error!(%error, "the ledger failed to write and takes no entries until a restart");
+        return;
+    }
+    std::mem::forget(guard);
 }
 
-/// The only writer of a segment.
-pub(crate) struct Committer {
-    segment: Arc<Segment>,
-    shared: Arc<Shared>,
-    growth: Growth,
-    /// Entries in the file.
-    slots: u64,
-    /// The last entry's tag.
-    tag: Tag,
-    /// The sequence of the next entry.
-    sequence: u64,
-    /// How far the file is filled with entries or zeros.
-    len: u64,
-    buffer: Vec<Slot>,
-}
-
-impl Committer {
-    /// A writer that goes on behind `slots` entries with `sequence`.
-    pub(crate) fn new(
-        segment: Arc<Segment>,
-        shared: Arc<Shared>,
-        growth: Growth,
-        (slots, tag, sequence): (u64, Tag, u64),
-    ) -> std::io::Result<Committer> {
-        let len = segment.file.length()?;
-        Ok(Committer { segment, shared, growth, slots, tag, sequence, len, buffer: Vec::new() })
-    }
-
-    /// The commit thread.
-    pub(crate) fn run(mut self) {
-        // Should anything here panic, those who wait must hear of it.
-        let shared = self.shared.clone();
-        let guard = FailOnDrop(&shared);
-        if let Err(error) = self.serve() {
-            let path = &self.segment.path;
-            tracing::error!(path, %error, "the ledger failed to write and takes no entries until a restart");
-            return;
-        }
-        std::mem::forget(guard);
-    }
-
-    fn serve(&mut self) -> std::io::Result<()> {
-        let (mut batch, mut left) = (Vec::new(), false);
-        loop {
-            let idle = self.len < self.end() + self.growth.ahead_len;
-            match self.shared.next(&mut batch, left, idle) {
-                Work::Batch => {
-                    self.fill(&batch);
-                    batch.clear();
-                    self.write_and_sync()?;
-                    left = self.shared.publish(self.sequence - 1);
-                }
-                Work::Idle => self.grow()?,
-                Work::WakeAll => left = self.shared.waiters.wake(self.sequence - 1, self.sequence - 1),
-                Work::Close => return self.write_mark(KIND_CLOSED),
-                Work::Stop => return Ok(()),
+fn serve(mut writer: Writer, shared: &Shared) -> std::io::Result<()> {
+    let (mut batch, mut left) = (Vec::new(), false);
+    loop {
+        match shared.next(&mut batch, left) {
+            Work::Batch => {
+                writer.write(&batch, |sequence| left = shared.publish(sequence))?;
+                batch.clear();
             }
+            Work::WakeAll => left = shared.waiters.wake(writer.sequence() - 1, writer.sequence() - 1),
+            Work::Close => return writer.close(),
+            Work::Stop => return Ok(()),
         }
-    }
-
-    /// Writes the entry that marks an opening or a closing, as a batch of its own.
-    pub(crate) fn write_mark(&mut self, kind: u8) -> std::io::Result<()> {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let mut slot = Slot::new(kind, self.sequence);
-        slot.time_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX).into();
-        slot.key_id = self.shared.keys.current().id().into();
-        self.buffer.clear();
-        self.link(slot);
-        self.write_and_sync()
-    }
-
-    fn fill(&mut self, batch: &[Entry]) {
-        self.buffer.clear();
-        let shared = self.shared.clone();
-        for entry in batch {
-            let slot = encode(entry, shared.ledger, self.sequence, shared.keys.current());
-            self.link(slot);
-        }
-    }
-
-    /// Puts a slot behind the others of its batch and into the chain.
-    fn link(&mut self, mut slot: Slot) {
-        slot.batch_index = u16::try_from(self.buffer.len()).expect("a batch has 4096 entries at most").into();
-        let tag = self.shared.keys.current().tag(&self.tag, slot.tagged());
-        slot.seal(tag);
-        self.tag = tag;
-        self.sequence += 1;
-        self.buffer.push(slot);
-    }
-
-    fn write_and_sync(&mut self) -> std::io::Result<()> {
-        let count = self.buffer.len() as u64;
-        while self.len < slot_offset(self.slots + count) {
-            self.grow()?;
-        }
-        write_all_at(self.segment.file.as_ref(), self.buffer.as_bytes(), self.end())?;
-        self.sync()?;
-        self.slots += count;
-        let inquiries = self.buffer.iter().filter(|slot| slot.kind == KIND_INQUIRY).count() as u64;
-        if inquiries > 0 {
-            self.shared.counts.batches.fetch_add(1, Ordering::Relaxed);
-            self.shared.counts.entries.fetch_add(inquiries, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn grow(&mut self) -> std::io::Result<()> {
-        let zeros = vec![0; usize::try_from(self.growth.step_len).expect("a step fits memory")];
-        write_all_at(self.segment.file.as_ref(), &zeros, self.len)?;
-        self.sync()?;
-        self.len += self.growth.step_len;
-        Ok(())
-    }
-
-    fn sync(&self) -> std::io::Result<()> {
-        self.segment.file.sync_data()?;
-        self.shared.counts.syncs.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn end(&self) -> u64 {
-        slot_offset(self.slots)
     }
 }
-
-const _: () = assert!(SLOT_LEN as u64 * BATCH_LEN_MAX < 1 << 20, "a batch is written from one buffer");
 
 struct FailOnDrop<'a>(&'a Shared);
 

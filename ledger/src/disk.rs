@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One flat folder. What is created or renamed counts as stored only after [`Disk::sync_dir`].
 pub trait Disk: Send + Sync {
@@ -16,15 +17,21 @@ pub trait Disk: Send + Sync {
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file for reading only.
     fn open_read(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
     /// Renames a file, replacing what bears the new name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-    /// Puts creations and renames on stable storage.
+    /// Puts creations, removals and renames on stable storage.
     fn sync_dir(&self) -> io::Result<()>;
     /// Takes an exclusive lock named by a file, which is made if need be; `None` when another holds it. The
     /// lock ends with the value, or with the process.
     fn lock(&self, name: &str) -> io::Result<Option<Box<dyn DiskLock>>>;
     /// How a file is called in a message to ops.
     fn describe(&self, name: &str) -> String;
+    /// The bytes that are free for files; none when nobody can tell.
+    fn free_bytes(&self) -> io::Result<Option<u64>>;
+    /// The same folder once more.
+    fn again(&self) -> Arc<dyn Disk>;
 }
 
 /// An open file. Offsets and lengths are in bytes.
@@ -130,6 +137,10 @@ impl Disk for RealDisk {
         Ok(Box::new(File::open(self.path(name))?))
     }
 
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path(name))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.path(from), self.path(to))
     }
@@ -150,6 +161,15 @@ impl Disk for RealDisk {
 
     fn describe(&self, name: &str) -> String {
         self.path(name).display().to_string()
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let space = rustix::fs::statvfs(&self.folder)?;
+        Ok(Some(space.f_bavail.saturating_mul(space.f_frsize)))
+    }
+
+    fn again(&self) -> Arc<dyn Disk> {
+        Arc::new(self.clone())
     }
 }
 

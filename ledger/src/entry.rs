@@ -1,16 +1,17 @@
-//! What a ledger entry says, and how it is packed into a slot and read back. Encode and decode are
-//! neighbours; the person ID is the only thing encrypted.
+//! What the ledger tells of an inquiry, and how it is packed into a slot and read back. Encode and decode are
+//! neighbours; the person ID and the entitlement that decided are the only things encrypted.
 
 use std::fmt;
 
-use engine::{Care, Day, IdKind, Notices, PersonId, Reason};
+use engine::{Care, Day, IdKind, Notices, PersonId, Reason, Terms};
 use thiserror::Error;
 
 use crate::format::{
     FLAG_ENGLISH, FLAG_FOREIGN, FLAG_INPATIENT, FLAG_OPEN_ENDED, KIND_INQUIRY, NO_DAY, RULES_VERSION, Slot,
     is_zero,
 };
-use crate::keys::LedgerKey;
+use crate::keys::LedgerKeys;
+use crate::month::{MASKED_LEN, MonthKey};
 
 /// Bytes of a provider ID at most.
 pub const PROVIDER_ID_LEN_MAX: usize = 40;
@@ -25,7 +26,7 @@ pub struct Entry {
     /// Who asked; [`ProviderId::NONE`] on the personal channel.
     pub provider: ProviderId,
     /// For whom.
-    pub person: PersonId,
+    pub person: Subject,
     /// The kind of care asked for.
     pub care: Care,
     /// The day asked for.
@@ -46,6 +47,91 @@ pub struct Entry {
     pub generation: [u8; 6],
     /// The snapshot's date.
     pub as_of: Day,
+    /// The entitlement that gave the reason; none when there was none, or when its month's key is gone.
+    pub decided_by: Option<Terms>,
+    /// Which version of the rules decided; of those answers that are made now, [`RULES_VERSION`].
+    pub rules_version: u8,
+    /// What tells a repeated request again, if it came with a key for that.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// For whom an inquiry was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// This person.
+    Known(PersonId),
+    /// Somebody with an ID of that kind, which nobody can read any more: the month's key was destroyed.
+    Erased(IdKind),
+}
+
+impl Subject {
+    /// Which space the ID belongs to.
+    pub fn kind(self) -> IdKind {
+        match self {
+            Subject::Known(person) => person.kind(),
+            Subject::Erased(kind) => kind,
+        }
+    }
+
+    /// The person, if it can still be known.
+    pub fn person(self) -> Option<PersonId> {
+        match self {
+            Subject::Known(person) => Some(person),
+            Subject::Erased(_) => None,
+        }
+    }
+
+    /// As a number to be masked; an ID that was erased stays so.
+    pub(crate) fn to_u64(self) -> u64 {
+        self.person().map_or(0, PersonId::to_u64)
+    }
+}
+
+impl From<PersonId> for Subject {
+    fn from(person: PersonId) -> Subject {
+        Subject::Known(person)
+    }
+}
+
+/// Digests under the ledger key; [`LedgerKeys::idempotency`] makes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Idempotency {
+    /// Of the provider and the key that it sent.
+    pub key: [u8; 10],
+    /// Of the request.
+    pub request: [u8; 6],
+}
+
+impl Idempotency {
+    fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..10].copy_from_slice(&self.key);
+        bytes[10..].copy_from_slice(&self.request);
+        bytes
+    }
+
+    fn from_bytes(bytes: [u8; 16]) -> Option<Idempotency> {
+        let (key, request) = bytes.split_first_chunk()?;
+        let idempotency = Idempotency { key: *key, request: *request.first_chunk()? };
+        (!is_zero(&bytes)).then_some(idempotency)
+    }
+}
+
+impl LedgerKeys {
+    /// The digests of a provider's idempotency key and of its request, as it came.
+    pub fn idempotency(&self, provider: &ProviderId, key: &str, request: &[u8]) -> Idempotency {
+        let hash = |what: u8, text: &[u8]| {
+            let mut hasher = blake3::Hasher::new_keyed(self.current().idempotency());
+            hasher.update(&[what]).update(&provider.0).update(text);
+            hasher.finalize()
+        };
+        let (key, request) = (hash(0, key.as_bytes()), hash(1, request));
+        let cut = |hash: &blake3::Hash| *hash.as_bytes();
+        Idempotency {
+            key: *cut(&key).first_chunk().expect("a hash has 32 bytes"),
+            request: *cut(&request).first_chunk().expect("a hash has 32 bytes"),
+        }
+    }
 }
 
 /// How an inquiry came in.
@@ -164,7 +250,11 @@ impl ProviderId {
         std::str::from_utf8(&self.0[..len]).expect("made from a text only")
     }
 
-    fn from_bytes(bytes: [u8; PROVIDER_ID_LEN_MAX]) -> Option<ProviderId> {
+    pub(crate) fn to_bytes(self) -> [u8; PROVIDER_ID_LEN_MAX] {
+        self.0
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; PROVIDER_ID_LEN_MAX]) -> Option<ProviderId> {
         let len = bytes.iter().position(|&byte| byte == 0).unwrap_or(PROVIDER_ID_LEN_MAX);
         match std::str::from_utf8(&bytes[..len]) {
             Ok("") => is_zero(&bytes).then_some(ProviderId::NONE),
@@ -180,48 +270,96 @@ impl fmt::Debug for ProviderId {
     }
 }
 
-/// Packs an entry. Place in the batch, tag and checksum are the committer's to set.
-pub(crate) fn encode(entry: &Entry, ledger: u16, sequence: u64, key: &LedgerKey) -> Slot {
-    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-    Slot {
+/// The bit of a flag that is set.
+pub(crate) fn flag(set: bool, flag: u8) -> u8 {
+    if set { flag } else { 0 }
+}
+
+/// Packs an entry. Place in the batch, ledger key, tag and checksum are the committer's to set.
+pub(crate) fn encode(entry: &Entry, ledger: u16, sequence: u64, key: &MonthKey) -> Slot {
+    let mut slot = Slot {
         channel: entry.channel.to_u8(),
         flags: flag(entry.person.kind() == IdKind::Foreign, FLAG_FOREIGN)
             | flag(entry.care == Care::Inpatient, FLAG_INPATIENT)
             | flag(entry.language == Language::English, FLAG_ENGLISH)
             | flag(entry.open_ended, FLAG_OPEN_ENDED),
-        rules_version: RULES_VERSION,
+        rules_version: entry.rules_version,
         time_ms: entry.time_ms.into(),
         as_of: entry.as_of.number().into(),
         generation: entry.generation,
-        person: key.mask_person(ledger, sequence, entry.person.to_u64()).into(),
         service_day: entry.service_day.number().into(),
         end_day: entry.end.map_or(NO_DAY, Day::number).into(),
         outcome: entry.outcome.to_u8(),
         reason: entry.reason.to_u8(),
         notices: u16::from(entry.notices.bits()).into(),
-        key_id: key.id().into(),
         provider: entry.provider.0,
+        detail: entry.idempotency.map_or([0; 16], Idempotency::to_bytes),
         ..Slot::new(KIND_INQUIRY, sequence)
+    };
+    put_masked(&mut slot, entry.person, entry.decided_by, ledger, key);
+    slot
+}
+
+/// Puts person and entitlement into a slot, encrypted.
+pub(crate) fn put_masked(
+    slot: &mut Slot,
+    person: Subject,
+    terms: Option<Terms>,
+    ledger: u16,
+    key: &MonthKey,
+) {
+    let mut bytes = [0; MASKED_LEN];
+    bytes[..8].copy_from_slice(&person.to_u64().to_le_bytes());
+    bytes[8..].copy_from_slice(&terms.map_or([0; 12], Terms::to_bytes));
+    key.mask(ledger, slot.sequence.get(), &mut bytes);
+    slot.person = u64::from_le_bytes(*bytes.first_chunk().expect("20 bytes")).into();
+    slot.entitlement = *bytes.last_chunk().expect("20 bytes");
+    slot.month = key.month().number().into();
+}
+
+/// Takes person and entitlement out of a slot, as far as the keys that are here go.
+pub(crate) fn take_masked(
+    slot: &Slot,
+    ledger: u16,
+    keys: &LedgerKeys,
+) -> Result<(Subject, Option<Terms>), &'static str> {
+    let kind = if slot.flags & FLAG_FOREIGN != 0 { IdKind::Foreign } else { IdKind::National };
+    let known = |number| PersonId::from_u64(kind, number).map(Subject::Known).ok_or("person");
+    if slot.month.get() == 0 {
+        let key = keys.ledger(slot.key_id.get()).ok_or("ledger key")?;
+        let person = key.mask_person_1(ledger, slot.sequence.get(), slot.person.get());
+        return if is_zero(&slot.entitlement) { Ok((known(person)?, None)) } else { Err("entitlement") };
     }
+    let Some(key) = keys.month(slot.month.get()) else { return Ok((Subject::Erased(kind), None)) };
+    let mut bytes = [0; MASKED_LEN];
+    bytes[..8].copy_from_slice(&slot.person.get().to_le_bytes());
+    bytes[8..].copy_from_slice(&slot.entitlement);
+    key.mask(ledger, slot.sequence.get(), &mut bytes);
+    let terms: [u8; 12] = *bytes.last_chunk().expect("20 bytes");
+    let terms = if is_zero(&terms) { None } else { Some(Terms::from_bytes(terms).ok_or("entitlement")?) };
+    let person = match u64::from_le_bytes(*bytes.first_chunk().expect("20 bytes")) {
+        0 => Subject::Erased(kind),
+        number => known(number)?,
+    };
+    Ok((person, terms))
 }
 
 /// Unpacks an inquiry; the name of the field that this version cannot read otherwise.
-pub(crate) fn decode(slot: &Slot, ledger: u16, key: &LedgerKey) -> Result<Entry, &'static str> {
+pub(crate) fn decode(slot: &Slot, ledger: u16, keys: &LedgerKeys) -> Result<Entry, &'static str> {
     let flag = |flag: u8| slot.flags & flag != 0;
     if slot.flags & !(FLAG_FOREIGN | FLAG_INPATIENT | FLAG_ENGLISH | FLAG_OPEN_ENDED) != 0 {
         return Err("flags");
     }
-    if !slot.reserved_is_zero() || slot.rules_version != RULES_VERSION {
+    if !is_zero(&slot.reserved_a) || !(1..=RULES_VERSION).contains(&slot.rules_version) {
         return Err("rules version or reserved bytes");
     }
-    let kind = if flag(FLAG_FOREIGN) { IdKind::Foreign } else { IdKind::National };
-    let person = key.mask_person(ledger, slot.sequence.get(), slot.person.get());
+    let (person, decided_by) = take_masked(slot, ledger, keys)?;
     let notices = u8::try_from(slot.notices.get()).ok().and_then(Notices::from_bits);
     Ok(Entry {
         time_ms: slot.time_ms.get(),
         channel: Channel::from_u8(slot.channel).ok_or("channel")?,
         provider: ProviderId::from_bytes(slot.provider).ok_or("provider")?,
-        person: PersonId::from_u64(kind, person).ok_or("person")?,
+        person,
         care: if flag(FLAG_INPATIENT) { Care::Inpatient } else { Care::Outpatient },
         service_day: Day::from_number(slot.service_day.get()).ok_or("service day")?,
         language: if flag(FLAG_ENGLISH) { Language::English } else { Language::Persian },
@@ -232,16 +370,27 @@ pub(crate) fn decode(slot: &Slot, ledger: u16, key: &LedgerKey) -> Result<Entry,
         open_ended: flag(FLAG_OPEN_ENDED),
         generation: slot.generation,
         as_of: Day::from_number(slot.as_of.get()).ok_or("as-of day")?,
+        decided_by,
+        rules_version: slot.rules_version,
+        idempotency: Idempotency::from_bytes(slot.detail),
     })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use engine::{Care, Day, IdKind, Notices, PersonId, Reason};
+    use engine::{Care, Day, EntitlementRecord, IdKind, Notices, PersonId, Reason};
     use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
-    use super::{Channel, Entry, Language, Outcome, ProviderId, decode, encode};
+    use super::{Channel, Entry, Idempotency, Language, Outcome, ProviderId, Subject, decode, encode};
+    use crate::format::RULES_VERSION;
     use crate::keys::LedgerKeys;
+    use crate::month::Month;
+
+    /// Keys of a small ledger, from 2026-11 on.
+    pub(crate) fn some_keys() -> LedgerKeys {
+        let month = Month::parse("2026-11").unwrap();
+        LedgerKeys::new(0, &[1; 32], 5, &[2; 32]).with_month(month, &[3; 32])
+    }
 
     /// An entry, for tests that do not look at it.
     pub(crate) fn some_entry() -> Entry {
@@ -250,7 +399,7 @@ pub(crate) mod tests {
             time_ms: 1_790_000_000_000,
             channel: Channel::Personal,
             provider: ProviderId::NONE,
-            person: PersonId::parse(IdKind::National, "0499370899").unwrap(),
+            person: PersonId::parse(IdKind::National, "0499370899").unwrap().into(),
             care: Care::Outpatient,
             service_day: day,
             language: Language::Persian,
@@ -261,6 +410,9 @@ pub(crate) mod tests {
             open_ended: true,
             generation: [0; 6],
             as_of: day,
+            decided_by: None,
+            rules_version: RULES_VERSION,
+            idempotency: None,
         }
     }
 
@@ -275,6 +427,21 @@ pub(crate) mod tests {
         (0_u16..=65_534).prop_map(|number| Day::from_number(number).unwrap())
     }
 
+    fn a_son(start: Day, end: Option<Day>, branch: u16) -> EntitlementRecord {
+        EntitlementRecord::pack(&engine::Entitlement {
+            category: engine::Category::PENSIONER,
+            relation: engine::Relation::Son,
+            start,
+            end,
+            turns_19: Some(start),
+            student_until: end,
+            document_due: None,
+            other_insurer: Some(engine::Insurer::Ikrf),
+            branch: engine::Branch::new(branch),
+            mobile: None,
+        })
+    }
+
     fn any_entry() -> impl Strategy<Value = Entry> {
         let reason = prop::sample::select((0..=255).filter_map(Reason::from_u8).collect::<Vec<_>>());
         let notices = (0_u8..32).prop_map(|bits| Notices::from_bits(bits).unwrap());
@@ -284,7 +451,11 @@ pub(crate) mod tests {
             prop::sample::select(vec![Outcome::Covered, Outcome::NotCovered, Outcome::MobileMismatch]);
         let days = (any_day(), prop::option::of(any_day()), any_day());
         let bits = any::<[bool; 4]>();
-        let rest = (any::<u64>(), any::<[u8; 6]>());
+        let terms = prop::option::of((any_day(), prop::option::of(any_day()), 0_u16..9999));
+        let idempotency = prop::option::of((any::<[u8; 10]>(), any::<[u8; 6]>()))
+            .prop_map(|digests| digests.map(|(key, request)| Idempotency { key, request }))
+            .prop_filter("zeros are none", |digests| digests.is_none_or(|digests| digests.key != [0; 10]));
+        let rest = (any::<u64>(), any::<[u8; 6]>(), terms, idempotency);
         (any_person(), provider, outcome, reason, notices, days, bits, rest).prop_map(
             |(
                 person,
@@ -294,12 +465,12 @@ pub(crate) mod tests {
                 notices,
                 (service_day, end, as_of),
                 bits,
-                (time_ms, generation),
+                (time_ms, generation, terms, idempotency),
             )| Entry {
                 time_ms,
                 channel: if bits[0] { Channel::General } else { Channel::Personal },
                 provider,
-                person,
+                person: Subject::Known(person),
                 care: if bits[1] { Care::Inpatient } else { Care::Outpatient },
                 service_day,
                 language: if bits[2] { Language::English } else { Language::Persian },
@@ -310,6 +481,9 @@ pub(crate) mod tests {
                 open_ended: bits[3],
                 generation,
                 as_of,
+                decided_by: terms.map(|(start, end, branch)| a_son(start, end, branch).terms().unwrap()),
+                rules_version: RULES_VERSION,
+                idempotency,
             },
         )
     }
@@ -317,11 +491,30 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn entries_come_back(entry in any_entry(), ledger in 1_u16..10_000, sequence in 0_u64..10_000_000_000) {
-            let keys = LedgerKeys::new(0, &[1; 32], 5, &[2; 32]);
-            let slot = encode(&entry, ledger, sequence, keys.current());
-            prop_assert_eq!(slot.key_id.get(), 5);
-            prop_assert_eq!(decode(&slot, ledger, keys.current()), Ok(entry.clone()));
+            let keys = some_keys();
+            let key = keys.months.for_writing(Month::parse("2027-02").unwrap()).unwrap();
+            let slot = encode(&entry, ledger, sequence, &key);
+            prop_assert_eq!(slot.month.get(), 202_702);
+            prop_assert_eq!(decode(&slot, ledger, &keys), Ok(entry.clone()));
             prop_assert!(slot.person.get() != entry.person.to_u64(), "the person ID stands there in clear");
+            let terms = entry.decided_by.map(|terms| terms.to_bytes());
+            prop_assert!(terms != Some(slot.entitlement), "the entitlement stands there in clear");
+            // Without the month's key all else can be read.
+            let without = LedgerKeys::new(0, &[1; 32], 5, &[2; 32]);
+            let erased = Entry { person: Subject::Erased(entry.person.kind()), decided_by: None, ..entry };
+            prop_assert_eq!(decode(&slot, ledger, &without), Ok(erased));
         }
+    }
+
+    #[test]
+    fn idempotency_digests_differ_by_provider_key_and_request() {
+        let keys = some_keys();
+        let provider = |id| ProviderId::parse(id).unwrap();
+        let one = keys.idempotency(&provider("a"), "k", b"r");
+        assert_eq!(one, keys.idempotency(&provider("a"), "k", b"r"));
+        let other_request = keys.idempotency(&provider("a"), "k", b"s");
+        assert!(other_request.key == one.key && other_request.request != one.request);
+        assert_ne!(keys.idempotency(&provider("a"), "l", b"r").key, one.key);
+        assert_ne!(keys.idempotency(&provider("b"), "k", b"r").key, one.key);
     }
 }

@@ -6,6 +6,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::month::Month;
+
 /// A place in a segment file that does not hold what it must. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -51,6 +53,22 @@ pub enum DamageKind {
     /// A field has no meaning.
     #[error("its {0} cannot be read")]
     Field(&'static str),
+    /// A seal that does not agree with what it seals.
+    #[error("the seal's {0} is not that of the entries before it: an entry or the header was changed")]
+    Seal(&'static str),
+    /// A later segment says that the seal stands here.
+    #[error(
+        "the segment's seal is not there, though the next segment was begun after it: its end was changed or cut off"
+    )]
+    NoSeal,
+    /// Something follows the seal.
+    #[error("there are bytes behind the segment's seal")]
+    BehindSeal,
+    /// Another entry than the one the mark tells of.
+    #[error(
+        "it is not the entry that was acknowledged here, as the MARK file tells: one of the two is from another copy of this ledger"
+    )]
+    Mark,
 }
 
 impl fmt::Display for Damage {
@@ -72,6 +90,24 @@ pub enum ReadError {
     /// An entry is not what was written.
     #[error(transparent)]
     Damaged(#[from] Damage),
+    /// The end of a segment is gone.
+    #[error(
+        "{path}: the entries end at entry {slots}, byte {offset}, but {marked} were acknowledged, up to sequence {sequence}: \
+         its end was cut off or damaged. Nothing was changed; keep the folder as evidence, check the disk, and go on with a \
+         backup or an empty folder under a new ledger number"
+    )]
+    CutOff {
+        /// The file.
+        path: String,
+        /// Slots that are in order.
+        slots: u64,
+        /// The byte where they end.
+        offset: u64,
+        /// Slots that were on stable storage.
+        marked: u64,
+        /// The last sequence of them.
+        sequence: u64,
+    },
     /// An entry is under a key that is not here.
     #[error("{path} needs ledger key {key_id}: add it to the secrets file again")]
     MissingKey {
@@ -182,9 +218,9 @@ pub enum OpenError {
     /// The folder's ledger could not be made.
     #[error(transparent)]
     Init(#[from] InitError),
-    /// The first file of entries is not there, though the ledger has its number.
+    /// A file of entries is not there, though it was.
     #[error(
-        "{path} is not there, though the folder has a ledger's number: restore it from a backup; a new ledger needs an empty folder and a new number"
+        "{path} is not there, though the rest of the ledger says that it was: restore it from a backup; a new ledger needs an empty folder and a new number"
     )]
     SegmentMissing {
         /// The segment file.
@@ -209,6 +245,45 @@ pub enum OpenError {
         path: String,
         /// The key's id.
         key_id: u32,
+    },
+    /// The tracking key of that epoch is not the one that codes were given out with.
+    #[error(
+        "{path}: tracking key {epoch} of the secrets file is not the one that codes of this ledger were made with: use the right secrets file"
+    )]
+    WrongTrackingKey {
+        /// The segment file.
+        path: String,
+        /// The key's epoch.
+        epoch: u8,
+    },
+    /// The key of that month is not the one that entries were written with.
+    #[error(
+        "{path}: the secrets file gives another key for the month {month} than this segment was written with: use the right secrets file"
+    )]
+    WrongMonthKey {
+        /// The segment file.
+        path: String,
+        /// The month.
+        month: Month,
+    },
+    /// Entries cannot be written without a month's key.
+    #[error("there is no month key: add one with `estehqaq secrets rotate`")]
+    NoMonthKey,
+    /// What tells how far entries were acknowledged is not there or not whole.
+    #[error(
+        "{path} is gone or damaged, and with it how far entries were acknowledged: restore it from a backup of the same moment as the segments; nothing was changed"
+    )]
+    Mark {
+        /// The file.
+        path: String,
+    },
+    /// What tells where the chain begins is not whole.
+    #[error(
+        "{path} is damaged, or the ledger key is another, and does not tell where the chain begins: restore it from a backup; nothing was changed"
+    )]
+    Pruned {
+        /// The file.
+        path: String,
     },
     /// The entries are not all as written.
     #[error(transparent)]
@@ -258,9 +333,12 @@ pub enum HeaderFault {
     /// Another segment under this name.
     #[error("it is segment {0}")]
     Segment(u32),
-    /// There are more segments than this version knows.
-    #[error("there are further segment files")]
-    Further,
+    /// It does not begin where the segment before it ended.
+    #[error("it does not follow segment {before}: one of the two is not the one that was written here")]
+    Previous {
+        /// The segment before.
+        before: u32,
+    },
 }
 
 /// Why an entry was not taken. All of them mean: answer 503.

@@ -1,13 +1,15 @@
-//! The bytes of a segment file: header and slot, as views. FORMAT.md has the tables; a test holds the two
-//! together. Knows no keys beyond their ids, and no file.
+//! The bytes of a segment file: header, slot and seal, as views. FORMAT.md has the tables; a test holds the
+//! two together. Knows no keys beyond their ids, and no file.
 
 use std::mem::size_of;
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The format that this version writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The format that this version writes.
+pub(crate) const FORMAT_VERSION: u32 = 2;
+/// The format before segments, which is still read.
+pub(crate) const FORMAT_VERSION_1: u32 = 1;
 /// The first bytes of a segment file.
 pub(crate) const MAGIC: [u8; 8] = *b"ESTQLEDG";
 /// Bytes before the first slot.
@@ -19,20 +21,26 @@ pub(crate) const BATCH_LEN_MAX: u64 = 4096;
 /// The end day of an answer that has none.
 pub(crate) const NO_DAY: u16 = 0xFFFF;
 /// The version of the deciding rules (PRODUCT.md section 3) that answers of today follow.
-pub(crate) const RULES_VERSION: u8 = 1;
+pub const RULES_VERSION: u8 = 1;
 
 /// Slot kinds.
 pub(crate) const KIND_INQUIRY: u8 = 1;
 pub(crate) const KIND_CLOSED: u8 = 2;
 pub(crate) const KIND_OPENED: u8 = 3;
+pub(crate) const KIND_SEAL: u8 = 4;
+pub(crate) const KIND_DESK_READ: u8 = 5;
+pub(crate) const KIND_DESK_SEARCH: u8 = 6;
+pub(crate) const KIND_EXPORT: u8 = 7;
+pub(crate) const KIND_PRUNE: u8 = 8;
 
 /// Slot flags.
 pub(crate) const FLAG_FOREIGN: u8 = 1;
 pub(crate) const FLAG_INPATIENT: u8 = 2;
 pub(crate) const FLAG_ENGLISH: u8 = 4;
 pub(crate) const FLAG_OPEN_ENDED: u8 = 8;
+pub(crate) const FLAG_REVEALED: u8 = 16;
 
-const _: () = assert!(size_of::<Header>() == 4096 && size_of::<Slot>() == 144);
+const _: () = assert!(size_of::<Header>() == 4096 && size_of::<Slot>() == 144 && size_of::<Seal>() == 144);
 // A batch is found again by its slots' places in it, which have 16 bits.
 const _: () = assert!(BATCH_LEN_MAX <= 1 << 16);
 
@@ -44,11 +52,23 @@ pub(crate) struct Header {
     pub(crate) format_version: U32,
     pub(crate) slot_len: U32,
     pub(crate) ledger: U16,
-    pub(crate) reserved_a: [u8; 2],
+    pub(crate) day: U16,
     pub(crate) segment: U32,
     pub(crate) first_sequence: U64,
     pub(crate) key_id: U32,
-    pub(crate) reserved_b: [u8; 4040],
+    pub(crate) month: U32,
+    pub(crate) month_check: [u8; 8],
+    pub(crate) tracking_epoch: u8,
+    pub(crate) reserved_a: [u8; 7],
+    pub(crate) tracking_check: [u8; 8],
+    pub(crate) slots_max: U64,
+    pub(crate) time_ms: U64,
+    pub(crate) entries_before: U64,
+    pub(crate) previous_slots: U64,
+    pub(crate) previous_sequence: U64,
+    pub(crate) previous_tag: [u8; 16],
+    pub(crate) previous_digest: [u8; 32],
+    pub(crate) reserved_b: [u8; 3924],
     pub(crate) tag: [u8; 16],
     pub(crate) crc: U32,
 }
@@ -64,8 +84,16 @@ impl Header {
         crc32c::crc32c(&self.as_bytes()[..std::mem::offset_of!(Header, crc)])
     }
 
+    /// Whether what this format version does not use is zero; the version is one of the two.
     pub(crate) fn reserved_is_zero(&self) -> bool {
-        is_zero(&self.reserved_a) && is_zero(&self.reserved_b)
+        let bytes = self.as_bytes();
+        let (day, month) = (std::mem::offset_of!(Header, day), std::mem::offset_of!(Header, month));
+        match self.format_version.get() {
+            FORMAT_VERSION_1 => {
+                is_zero(&bytes[day..day + 2]) && is_zero(&bytes[month..std::mem::offset_of!(Header, tag)])
+            }
+            _ => is_zero(&self.reserved_a) && is_zero(&self.reserved_b),
+        }
     }
 }
 
@@ -90,12 +118,60 @@ pub(crate) struct Slot {
     pub(crate) notices: U16,
     pub(crate) batch_index: U16,
     pub(crate) reserved_a: [u8; 2],
-    pub(crate) reserved_entitlement: [u8; 12],
+    pub(crate) entitlement: [u8; 12],
     pub(crate) key_id: U32,
-    pub(crate) reserved_b: [u8; 4],
+    pub(crate) month: U32,
     pub(crate) provider: [u8; 40],
-    pub(crate) reserved_idempotency: [u8; 16],
+    pub(crate) detail: [u8; 16],
     pub(crate) tag: [u8; 16],
+}
+
+/// What stands behind the last entry: what it has in common with a slot stands where the slot has it.
+#[derive(Clone, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(crate) struct Seal {
+    pub(crate) crc: U32,
+    pub(crate) kind: u8,
+    pub(crate) cause: u8,
+    pub(crate) reserved_a: [u8; 2],
+    pub(crate) sequence: U64,
+    pub(crate) time_ms: U64,
+    pub(crate) slots: U64,
+    pub(crate) first_sequence: U64,
+    pub(crate) inquiries: U64,
+    pub(crate) batch_index: U16,
+    pub(crate) reserved_b: [u8; 14],
+    pub(crate) key_id: U32,
+    pub(crate) month: U32,
+    pub(crate) digest: [u8; 32],
+    pub(crate) time_ms_min: U64,
+    pub(crate) time_ms_max: U64,
+    pub(crate) reserved_c: [u8; 8],
+    pub(crate) tag: [u8; 16],
+}
+
+const _: () = assert!(
+    std::mem::offset_of!(Seal, sequence) == std::mem::offset_of!(Slot, sequence)
+        && std::mem::offset_of!(Seal, batch_index) == std::mem::offset_of!(Slot, batch_index)
+        && std::mem::offset_of!(Seal, key_id) == std::mem::offset_of!(Slot, key_id)
+        && std::mem::offset_of!(Seal, month) == std::mem::offset_of!(Slot, month)
+        && std::mem::offset_of!(Seal, tag) == std::mem::offset_of!(Slot, tag)
+);
+
+impl Seal {
+    /// The seal as the slot it takes, which is tagged and sealed as any other.
+    pub(crate) fn to_slot(&self) -> Slot {
+        zerocopy::transmute!(self.clone())
+    }
+
+    /// The seal in a slot of that kind.
+    pub(crate) fn of_slot(slot: &Slot) -> Seal {
+        zerocopy::transmute!(slot.clone())
+    }
+
+    pub(crate) fn reserved_is_zero(&self) -> bool {
+        is_zero(&self.reserved_a) && is_zero(&self.reserved_b) && is_zero(&self.reserved_c)
+    }
 }
 
 impl Slot {
@@ -125,13 +201,6 @@ impl Slot {
     pub(crate) fn is_intact(&self) -> bool {
         self.crc.get() == self.computed_crc()
     }
-
-    pub(crate) fn reserved_is_zero(&self) -> bool {
-        is_zero(&self.reserved_a)
-            && is_zero(&self.reserved_entitlement)
-            && is_zero(&self.reserved_b)
-            && is_zero(&self.reserved_idempotency)
-    }
 }
 
 /// Where a slot begins in its file.
@@ -144,6 +213,12 @@ pub(crate) fn segment_name(segment: u32) -> String {
     format!("segment-{segment:08}.led")
 }
 
+/// The segment that a file of this name is; none for any other file.
+pub(crate) fn segment_of(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("segment-")?.strip_suffix(".led")?.parse().ok()?;
+    (segment_name(number) == name && number > 0).then_some(number)
+}
+
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == 0)
 }
@@ -154,7 +229,14 @@ mod tests {
 
     use zerocopy::FromZeros;
 
-    use super::{Header, Slot};
+    use super::{
+        FLAG_ENGLISH, FLAG_FOREIGN, FLAG_INPATIENT, FLAG_OPEN_ENDED, FLAG_REVEALED, Header, KIND_CLOSED,
+        KIND_DESK_READ, KIND_DESK_SEARCH, KIND_EXPORT, KIND_INQUIRY, KIND_OPENED, KIND_PRUNE, KIND_SEAL,
+        Seal, Slot,
+    };
+    use crate::mark::MarkRecord;
+    use crate::pruned::PrunedRecord;
+    use crate::segment::Cause;
 
     const FORMAT: &str = include_str!("../FORMAT.md");
 
@@ -184,13 +266,23 @@ mod tests {
 
     #[test]
     fn format_md_has_these_bytes() {
-        let header = fields!(Header: magic format_version slot_len ledger reserved_a segment first_sequence key_id
-            reserved_b tag crc);
+        let header = fields!(Header: magic format_version slot_len ledger day segment first_sequence key_id month
+            month_check tracking_epoch reserved_a tracking_check slots_max time_ms entries_before previous_slots
+            previous_sequence previous_tag previous_digest reserved_b tag crc);
         check("## Header", size_of::<Header>(), &header);
         let slot = fields!(Slot: crc kind channel flags rules_version sequence time_ms as_of generation person
-            service_day end_day outcome reason notices batch_index reserved_a reserved_entitlement key_id reserved_b
-            provider reserved_idempotency tag);
+            service_day end_day outcome reason notices batch_index reserved_a entitlement key_id month provider detail
+            tag);
         check("## Slot", size_of::<Slot>(), &slot);
+        let seal = fields!(Seal: crc kind cause reserved_a sequence time_ms slots first_sequence inquiries batch_index
+            reserved_b key_id month digest time_ms_min time_ms_max reserved_c tag);
+        check("## Seal", size_of::<Seal>(), &seal);
+        let mark = fields!(MarkRecord: magic count ledger reserved_a segment slots sequence time_ms tag key_id
+            reserved_b mac crc);
+        check("## Mark", size_of::<MarkRecord>(), &mark);
+        let pruned = fields!(PrunedRecord: magic ledger reserved_a segment entries slots sequence time_ms seal_tag
+            digest key_id reserved_b mac crc);
+        check("## Pruned", size_of::<PrunedRecord>(), &pruned);
     }
 
     #[test]
@@ -200,22 +292,26 @@ mod tests {
             format!("`{}`", std::str::from_utf8(&super::MAGIC).unwrap()),
             format!("format version {}", super::FORMAT_VERSION),
             format!("at most {} entries", super::BATCH_LEN_MAX),
+            format!("`{}`", std::str::from_utf8(&crate::mark::MAGIC).unwrap()),
+            format!("`{}`", std::str::from_utf8(&crate::pruned::MAGIC).unwrap()),
             format!(
-                "{} inquiry, {} closed, {} opened",
-                super::KIND_INQUIRY,
-                super::KIND_CLOSED,
-                super::KIND_OPENED
+                "{KIND_INQUIRY} inquiry, {KIND_CLOSED} closed, {KIND_OPENED} opened, {KIND_SEAL} seal, \
+                 {KIND_DESK_READ} desk read, {KIND_DESK_SEARCH} desk search, {KIND_EXPORT} export, {KIND_PRUNE} prune"
             ),
             format!(
-                "{} foreign, {} inpatient, {} English, {} open-ended",
-                super::FLAG_FOREIGN,
-                super::FLAG_INPATIENT,
-                super::FLAG_ENGLISH,
-                super::FLAG_OPEN_ENDED
+                "{FLAG_FOREIGN} foreign, {FLAG_INPATIENT} inpatient, {FLAG_ENGLISH} English, \
+                 {FLAG_OPEN_ENDED} open-ended, {FLAG_REVEALED} revealed"
             ),
             format!("`{}`", super::segment_name(1)),
             format!("rules version {}", super::RULES_VERSION),
-            format!("next multiple of {}", crate::segment::SEQUENCE_STEP),
+            format!("next multiple of {}", crate::recovery::SEQUENCE_STEP),
+            format!(
+                "{} full, {} new day, {} closed, {} found unsealed by an opening",
+                Cause::Full.to_u8(),
+                Cause::Day.to_u8(),
+                Cause::Closed.to_u8(),
+                Cause::Found.to_u8()
+            ),
         ] {
             assert!(flat.contains(&promise), "FORMAT.md does not say: {promise}");
         }
@@ -229,7 +325,7 @@ mod tests {
     #[test]
     fn the_checksum_covers_every_byte() {
         use zerocopy::{FromBytes, IntoBytes};
-        let mut slot = Slot::new(super::KIND_INQUIRY, 7);
+        let mut slot = Slot::new(KIND_INQUIRY, 7);
         slot.seal([9; 16]);
         assert!(slot.is_intact());
         for at in 0..super::SLOT_LEN {

@@ -1,28 +1,38 @@
 //! The keys a ledger works with, and what is derived from them. Never prints a key.
+//!
+//! Three kinds: tracking keys make codes, ledger keys make the chain, month keys hide person IDs. So a month's
+//! key can be destroyed without a trace of it in the chain.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 
+use crate::month::{Month, MonthKey, MonthKeys};
 use crate::tracking_code::{TrackingCode, TrackingKey};
 
 /// Derivation contexts of `blake3::derive_key`: fixed for ever, a changed one makes old ledgers unreadable.
 const CHAIN_CONTEXT: &str = "estehqaq 2026 ledger chain tags";
+const MARKS_CONTEXT: &str = "estehqaq 2026 ledger marks";
+const IDEMPOTENCY_CONTEXT: &str = "estehqaq 2026 ledger idempotency";
 const PERSON_CONTEXT: &str = "estehqaq 2026 ledger person ids";
+const TRACKING_CHECK_CONTEXT: &str = "estehqaq 2026 tracking key check";
 
-/// The tracking keys by epoch and the ledger keys by id. New entries use the current ones; the others make
-/// old codes and entries readable.
+/// The tracking keys by epoch, the ledger keys by id and the month keys by month. New entries use the current
+/// ones; the others make old codes and entries readable.
 pub struct LedgerKeys {
     tracking_epoch: u8,
-    tracking: [Option<TrackingKey>; 10],
+    tracking: [Option<(TrackingKey, [u8; 8])>; 10],
     ledger_id: u32,
     ledger: BTreeMap<u32, LedgerKey>,
+    pub(crate) months: MonthKeys,
 }
 
 impl LedgerKeys {
     /// Keys for new entries: the tracking key of `tracking_epoch` (0 to 9) and the ledger key `ledger_id`.
+    /// To append there must be a month's key too.
     ///
     /// # Panics
     /// When the epoch is not a digit.
@@ -32,8 +42,13 @@ impl LedgerKeys {
         ledger_id: u32,
         ledger_key: &[u8; 32],
     ) -> LedgerKeys {
-        let none =
-            LedgerKeys { tracking_epoch, tracking: [const { None }; 10], ledger_id, ledger: BTreeMap::new() };
+        let none = LedgerKeys {
+            tracking_epoch,
+            tracking: [const { None }; 10],
+            ledger_id,
+            ledger: BTreeMap::new(),
+            months: MonthKeys::new(),
+        };
         none.with_tracking(tracking_epoch, tracking_key).with_ledger(ledger_id, ledger_key)
     }
 
@@ -44,7 +59,8 @@ impl LedgerKeys {
     #[must_use]
     pub fn with_tracking(mut self, epoch: u8, key: &[u8; 32]) -> LedgerKeys {
         assert!(epoch <= 9, "a key epoch is one digit");
-        self.tracking[usize::from(epoch)] = Some(TrackingKey::new(key));
+        let check = first_chunk(&blake3::derive_key(TRACKING_CHECK_CONTEXT, key));
+        self.tracking[usize::from(epoch)] = Some((TrackingKey::new(key), check));
         self
     }
 
@@ -55,15 +71,33 @@ impl LedgerKeys {
         self
     }
 
+    /// Adds the key of a month, from which those of later months follow up to the next one that is added.
+    #[must_use]
+    pub fn with_month(mut self, month: Month, key: &[u8; 32]) -> LedgerKeys {
+        self.months.add(month, key);
+        self
+    }
+
     /// The code of a place in a ledger, under the current tracking key.
     pub(crate) fn code(&self, ledger: u16, sequence: u64) -> TrackingCode {
         let key = self.tracking[usize::from(self.tracking_epoch)].as_ref();
-        key.expect("`new` sets the current epoch's key").code(self.tracking_epoch, ledger, sequence)
+        let (key, _) = key.expect("`new` sets the current epoch's key");
+        key.code(self.tracking_epoch, ledger, sequence)
     }
 
     /// The ledger number and sequence of a code; none when its epoch's key is not here.
     pub(crate) fn resolve(&self, code: TrackingCode) -> Option<(u16, u64)> {
-        self.tracking[usize::from(code.key_epoch())].as_ref().map(|key| key.resolve(code))
+        self.tracking[usize::from(code.key_epoch())].as_ref().map(|(key, _)| key.resolve(code))
+    }
+
+    /// The epoch of new codes.
+    pub(crate) fn tracking_epoch(&self) -> u8 {
+        self.tracking_epoch
+    }
+
+    /// Tells a wrong tracking key under an epoch; none when there is none.
+    pub(crate) fn tracking_check(&self, epoch: u8) -> Option<[u8; 8]> {
+        self.tracking.get(usize::from(epoch))?.as_ref().map(|(_, check)| *check)
     }
 
     /// The key for new entries.
@@ -73,6 +107,11 @@ impl LedgerKeys {
 
     pub(crate) fn ledger(&self, id: u32) -> Option<&LedgerKey> {
         self.ledger.get(&id)
+    }
+
+    /// A month's key, by its number in an entry.
+    pub(crate) fn month(&self, number: u32) -> Option<Arc<MonthKey>> {
+        self.months.get(Month::from_number(number)?)
     }
 }
 
@@ -87,6 +126,8 @@ impl fmt::Debug for LedgerKeys {
 pub(crate) struct LedgerKey {
     id: u32,
     chain: [u8; 32],
+    marks: [u8; 32],
+    idempotency: [u8; 32],
     person: Aes256,
 }
 
@@ -95,8 +136,13 @@ pub(crate) type Tag = [u8; 16];
 
 impl LedgerKey {
     fn new(id: u32, key: &[u8; 32]) -> LedgerKey {
-        let person = blake3::derive_key(PERSON_CONTEXT, key);
-        LedgerKey { id, chain: blake3::derive_key(CHAIN_CONTEXT, key), person: Aes256::new(&person.into()) }
+        LedgerKey {
+            id,
+            chain: blake3::derive_key(CHAIN_CONTEXT, key),
+            marks: blake3::derive_key(MARKS_CONTEXT, key),
+            idempotency: blake3::derive_key(IDEMPOTENCY_CONTEXT, key),
+            person: Aes256::new(&blake3::derive_key(PERSON_CONTEXT, key).into()),
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -107,13 +153,22 @@ impl LedgerKey {
     pub(crate) fn tag(&self, before: &[u8], bytes: &[u8]) -> Tag {
         let mut hasher = blake3::Hasher::new_keyed(&self.chain);
         hasher.update(before).update(bytes);
-        let hash = hasher.finalize();
-        *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
+        first_chunk(hasher.finalize().as_bytes())
     }
 
-    /// Encrypts and decrypts a person ID by one block of AES-CTR: the block is (ledger number, sequence),
-    /// which never comes twice under a key, so no keystream serves two entries.
-    pub(crate) fn mask_person(&self, ledger: u16, sequence: u64, person: u64) -> u64 {
+    /// What vouches for a mark or for what tells where the chain begins.
+    pub(crate) fn mac(&self, bytes: &[u8]) -> Tag {
+        first_chunk(blake3::keyed_hash(&self.marks, bytes).as_bytes())
+    }
+
+    /// The key of an inquiry's idempotency digests.
+    pub(crate) fn idempotency(&self) -> &[u8; 32] {
+        &self.idempotency
+    }
+
+    /// Encrypts and decrypts a person ID as format version 1 had it: by one block of AES-CTR, of ledger number
+    /// and sequence.
+    pub(crate) fn mask_person_1(&self, ledger: u16, sequence: u64, person: u64) -> u64 {
         let mut block = Array::from((u128::from(ledger) << 64 | u128::from(sequence)).to_be_bytes());
         self.person.encrypt_block(&mut block);
         let keystream: &[u8; 8] = block.first_chunk().expect("a block has 16 bytes");
@@ -121,9 +176,13 @@ impl LedgerKey {
     }
 }
 
+fn first_chunk<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
+    *hash.first_chunk().expect("a hash has 32 bytes")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LedgerKey, LedgerKeys};
+    use super::LedgerKeys;
 
     #[test]
     fn debug_tells_no_key() {
@@ -141,12 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn person_masks_differ_by_key_ledger_and_sequence() {
-        let key = LedgerKey::new(1, &[1; 32]);
-        let masked = key.mask_person(1, 1, 5);
-        assert_eq!(key.mask_person(1, 1, masked), 5);
-        assert_ne!(key.mask_person(1, 2, 5), masked);
-        assert_ne!(key.mask_person(2, 1, 5), masked);
-        assert_ne!(LedgerKey::new(1, &[2; 32]).mask_person(1, 1, 5), masked);
+    fn checks_tell_keys_apart() {
+        let keys =
+            LedgerKeys::new(1, &[1; 32], 1, &[9; 32]).with_tracking(2, &[1; 32]).with_tracking(3, &[2; 32]);
+        assert_eq!(keys.tracking_check(1), keys.tracking_check(2));
+        assert_ne!(keys.tracking_check(1), keys.tracking_check(3));
+        assert_eq!((keys.tracking_check(4), keys.tracking_check(200)), (None, None));
     }
 }

@@ -1,42 +1,60 @@
 //! The ledger as a server has it: open for appending, and for finding what it has appended.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-use crate::commit::{Committer, Growth, Shared};
+use crate::chain::{Chain, SegmentInfo};
+use crate::commit::{self, Shared};
+use crate::counts::Stats;
 use crate::disk::{Disk, DiskLock};
-use crate::entry::Entry;
 use crate::error::{AppendError, FindError, InitError, OpenError};
-use crate::folder;
-use crate::format::{KIND_OPENED, segment_name};
+use crate::folder::{self, Identity};
 use crate::keys::LedgerKeys;
-use crate::lookup::{self, Found};
+use crate::lookup::{self, Found, Placed};
+use crate::mark::MarkFile;
 use crate::pending::Pending;
-use crate::recovery::recover;
-use crate::segment::{SEGMENT, Segment};
+use crate::prepare::Preparer;
+use crate::reader::changed_since;
+use crate::record::Record;
+use crate::recovery::{FIRST_SEQUENCE, recover};
+use crate::segment::Segment;
 use crate::tracking_code::TrackingCode;
-
-/// The first sequence of a new ledger.
-const FIRST_SEQUENCE: u64 = 1;
+use crate::writer::{LEN_MIN, Lengths, Place, Writer};
 
 /// How a ledger works.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Entries that may wait for the commit thread; beyond it [`AppendError::Full`].
     pub queue_len_max: usize,
-    /// The file grows by so many bytes of zeros at a time.
-    pub growth_step_bytes: u64,
-    /// So many bytes of zeros are kept ready behind the entries, written in idle moments.
-    pub growth_ahead_bytes: u64,
+    /// The file of the first segment after an opening; each that was full is followed by one twice as long.
+    pub segment_len_min_bytes: u64,
+    /// The longest file of a segment.
+    pub segment_len_max_bytes: u64,
+    /// Whether a thread of its own makes the next segment ahead, and writes the mark once a second. Without it the
+    /// commits wait for the file, and the mark is written when a segment is begun and sealed only.
+    pub ahead: bool,
+    /// The time, in milliseconds since 1970-01-01 UTC.
+    pub clock_ms: fn() -> u64,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { queue_len_max: 16_384, growth_step_bytes: 1 << 20, growth_ahead_bytes: 4 << 20 }
+        Options {
+            queue_len_max: 16_384,
+            segment_len_min_bytes: 4 << 20,
+            segment_len_max_bytes: 256 << 20,
+            ahead: true,
+            clock_ms: system_clock_ms,
+        }
     }
+}
+
+fn system_clock_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An open ledger: the only writer of its folder.
@@ -44,27 +62,12 @@ impl Default for Options {
 /// Dropped without [`Ledger::close`] it writes what is queued, but counts as ended uncleanly.
 pub struct Ledger {
     shared: Arc<Shared>,
-    segment: Arc<Segment>,
-    /// The slot and the sequence with which this process began; both run on from there.
-    run: (u64, u64),
+    disk: Arc<dyn Disk>,
+    identity: Identity,
+    torn_bytes: u64,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held as long as the commit thread may write.
     _lock: Box<dyn DiskLock>,
-}
-
-/// Totals since opening, and what waits now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Batches of inquiries synced.
-    pub batches: u64,
-    /// Inquiries synced. Entries per sync: `entries / batches`.
-    pub entries: u64,
-    /// All syncs, also of marks and of zeros ahead.
-    pub syncs: u64,
-    /// Entries in the queue; those in the batch under way not counted.
-    pub queue_len: u64,
-    /// Futures that wait to be woken.
-    pub waiting: u64,
 }
 
 impl Ledger {
@@ -114,27 +117,45 @@ impl Ledger {
         options: Options,
         lock: Box<dyn DiskLock>,
     ) -> Result<Ledger, OpenError> {
-        let segment = Arc::new(open_segment(disk, true, &keys)?);
-        let recovered = recover(disk, &segment, &keys)?;
-        let opened = recovered.sequence;
-        let shared = Arc::new(Shared::new(&segment, keys, opened, options.queue_len_max));
-        let growth = Growth { step_len: options.growth_step_bytes, ahead_len: options.growth_ahead_bytes };
-        let place = (recovered.slots, recovered.tag, opened);
-        let io = |source| OpenError::Io { path: segment.path.clone(), source };
-        let mut committer = Committer::new(segment.clone(), shared.clone(), growth, place).map_err(io)?;
-        committer.write_mark(KIND_OPENED).map_err(io)?;
+        if keys.months.is_empty() {
+            return Err(OpenError::NoMonthKey);
+        }
+        let chain = Chain::open(disk, true, &keys)?;
+        let identity = chain.identity.clone();
+        let recovered = recover(disk, chain, &keys, (options.clock_ms)())?;
+        let marks = MarkFile::open(disk, identity.number, &keys)?;
+        let io = |source| OpenError::Io { path: disk.describe(""), source };
+        let clock_ms = options.clock_ms;
+        let preparer =
+            Preparer::start(disk.again(), keys.clone(), clock_ms, marks, options.ahead).map_err(io)?;
+        let shared = Arc::new(Shared::new(
+            identity.number,
+            keys,
+            recovered.sequence,
+            recovered.sealed,
+            options.queue_len_max,
+        ));
+        let place =
+            Place { previous: recovered.previous, segment: recovered.segment, sequence: recovered.sequence };
+        let min_bytes = options.segment_len_min_bytes.max(LEN_MIN);
+        let lengths = Lengths { min_bytes, max_bytes: options.segment_len_max_bytes.max(min_bytes) };
+        let mut writer =
+            Writer::begin(disk.again(), shared.clone(), preparer, lengths, clock_ms, &place).map_err(io)?;
+        writer.open().map_err(io)?;
         let thread = std::thread::Builder::new().name("ledger-commit".to_owned());
-        let thread = thread.spawn(move || committer.run()).map_err(io)?;
-        let run = (recovered.slots, opened);
-        Ok(Ledger { shared, segment, run, thread: Mutex::new(Some(thread)), _lock: lock })
+        let committer = shared.clone();
+        let thread = thread.spawn(move || commit::run(writer, &committer)).map_err(io)?;
+        let thread = Mutex::new(Some(thread));
+        let torn_bytes = recovered.torn_bytes;
+        Ok(Ledger { shared, disk: disk.again(), identity, torn_bytes, thread, _lock: lock })
     }
 
-    /// Queues an entry; never blocks on the disk. The entry counts once the [`Pending`] says so.
+    /// Queues an entry or an act; never blocks on the disk. It counts once the [`Pending`] says so.
     ///
     /// # Errors
     /// [`AppendError`]; nothing was queued.
-    pub fn append(&self, entry: Entry) -> Result<Pending, AppendError> {
-        let sequence = self.shared.push(entry)?;
+    pub fn append(&self, record: impl Into<Record>) -> Result<Pending, AppendError> {
+        let sequence = self.shared.push(record.into())?;
         Ok(Pending::new(self.shared.clone(), sequence))
     }
 
@@ -145,16 +166,55 @@ impl Ledger {
     /// [`FindError`]; a code of another ledger is one.
     pub fn find(&self, code: &TrackingCode) -> Result<Option<Found>, FindError> {
         let shared = &self.shared;
-        let Some(sequence) = sequence_here(&shared.keys, shared.ledger, *code)? else { return Ok(None) };
-        if sequence > shared.durable() {
+        let Some((ledger, sequence)) = place_here(&shared.keys, &self.identity, *code)? else {
+            return Ok(None);
+        };
+        Ok(self.placed(ledger, sequence)?.and_then(Placed::inquiry))
+    }
+
+    /// The record at a place, read from the disk; none when there is none on stable storage.
+    ///
+    /// # Errors
+    /// [`FindError`].
+    pub fn placed(&self, ledger: u16, sequence: u64) -> Result<Option<Placed>, FindError> {
+        let shared = &self.shared;
+        let durable = shared.durable();
+        if ledger == shared.ledger && sequence > durable {
             return Ok(None);
         }
-        let (first_slot, first_sequence) = self.run;
-        let found = match sequence.checked_sub(first_sequence) {
-            Some(ahead) => lookup::read(&self.segment, &shared.keys, first_slot + ahead, sequence),
-            None => lookup::find(&self.segment, &shared.keys, first_slot, sequence),
-        };
-        Ok(found?)
+        let catalog = shared.catalog.read();
+        if let Some(info) = lookup::sealed_with(&catalog.sealed, ledger, sequence) {
+            let info = info.clone();
+            drop(catalog);
+            let disk = self.disk.as_ref();
+            let segment = Segment::open(disk, false, &self.identity, info.number, &shared.keys)
+                .map_err(|error| changed_since(disk, &info, error))?;
+            return Ok(lookup::find(&segment, &shared.keys, info.entries, sequence)?);
+        }
+        let Some(segment) = catalog.open.clone().filter(|_| ledger == shared.ledger) else { return Ok(None) };
+        drop(catalog);
+        let end = (durable + 1).saturating_sub(segment.first_sequence());
+        Ok(lookup::find(&segment, &shared.keys, end, sequence)?)
+    }
+
+    /// The sealed segments, in order.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.shared.catalog.read().sealed.clone()
+    }
+
+    /// The last sequence that is on stable storage.
+    pub fn durable_sequence(&self) -> u64 {
+        self.shared.durable()
+    }
+
+    /// The keys it works with.
+    pub fn keys(&self) -> &Arc<LedgerKeys> {
+        &self.shared.keys
+    }
+
+    /// The folder it lies in.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// The ledger's number.
@@ -170,13 +230,11 @@ impl Ledger {
 
     /// Totals since opening.
     pub fn stats(&self) -> Stats {
-        let counts = &self.shared.counts;
         Stats {
-            batches: counts.batches.load(Ordering::Relaxed),
-            entries: counts.entries.load(Ordering::Relaxed),
-            syncs: counts.syncs.load(Ordering::Relaxed),
+            torn_bytes: self.torn_bytes,
             queue_len: self.shared.queue_len() as u64,
             waiting: self.shared.waiters.len() as u64,
+            ..self.shared.counts.stats()
         }
     }
 
@@ -206,29 +264,16 @@ impl Drop for Ledger {
     }
 }
 
-/// Opens the segment of a folder's ledger.
-pub(crate) fn open_segment(disk: &dyn Disk, write: bool, keys: &LedgerKeys) -> Result<Segment, OpenError> {
-    let number = folder::number(disk)?;
-    let io = |source| OpenError::Io { path: disk.describe(&segment_name(SEGMENT)), source };
-    if let Some(further) = folder::further_segment(disk).map_err(io)? {
-        return Err(OpenError::Header {
-            path: disk.describe(&further),
-            what: crate::error::HeaderFault::Further,
-        });
-    }
-    Segment::open(disk, write, number, keys)
-}
-
-/// The sequence of a code in this ledger; none when its key is not here.
-pub(crate) fn sequence_here(
+/// The place that a code stands for, if it is one of this folder's; none when its key is not here.
+pub(crate) fn place_here(
     keys: &LedgerKeys,
-    ledger: u16,
+    identity: &Identity,
     code: TrackingCode,
-) -> Result<Option<u64>, FindError> {
+) -> Result<Option<(u16, u64)>, FindError> {
     match keys.resolve(code) {
         // No ledger has number 0: the code was made up.
         None | Some((0, _)) => Ok(None),
-        Some((number, sequence)) if number == ledger => Ok(Some(sequence)),
+        Some((number, sequence)) if identity.has(number) => Ok(Some((number, sequence))),
         Some((number, _)) => Err(FindError::OtherLedger { number }),
     }
 }
@@ -238,14 +283,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Ledger, Options};
-    use crate::entry::tests::some_entry;
+    use crate::entry::tests::{some_entry, some_keys};
     use crate::error::{AppendError, OpenError};
     use crate::sim::SimDisk;
-    use crate::{LedgerKeys, SEQUENCE_MAX, folder};
+    use crate::{SEQUENCE_MAX, folder};
 
     #[test]
     fn sequences_run_out_with_an_error_and_room_for_the_close() {
-        let keys = || Arc::new(LedgerKeys::new(0, &[1; 32], 1, &[2; 32]));
+        let keys = || Arc::new(some_keys());
         let disk = SimDisk::new();
         folder::init(&disk, 1, SEQUENCE_MAX - 4, &keys()).unwrap();
         let ledger = Ledger::open(&disk, keys(), Options::default()).unwrap();

@@ -1,15 +1,18 @@
 //! The ledger: the append-only record of every answer, and the tracking codes that point into it.
 //!
-//! Flow of an append: `ledger` queues an [`Entry`] and gives it a sequence; the commit thread in `commit`
-//! packs (`entry`, `format`), chains (`keys`), writes and syncs all that waits as one batch; [`Pending`]
-//! resolves, woken through `waiters`. Flow of a start: `folder` says which ledger this is, `segment` checks
-//! the header, `walk` every entry, and `recovery` makes the end ready for appending. [`LedgerReader`] reads
-//! without the write role. FORMAT.md has every byte.
+//! Flow of an append: `ledger` queues a [`Record`] and gives it a sequence; the commit thread in `commit` hands all
+//! that waits to `writer`, which packs (`record`, `entry`, `format`), chains (`keys`), writes and syncs it as one
+//! batch, and seals a segment and begins the next when it is time; `prepare` makes that one's file ahead. [`Pending`]
+//! resolves, woken through `waiters`. Flow of a start: `folder` says which ledger this is, `chain` checks headers,
+//! seals and mark, `walk` the entries of an unsealed end, and `recovery` seals it. [`LedgerReader`] reads without the
+//! write role, `verify` reads all. FORMAT.md has every byte.
 //!
-//! What is absent is an invariant: no HTTP, no JSON, no async runtime (only `std::future`), no file access
-//! except through [`Disk`], no mobile number. The clock is read for opening and closing marks only.
+//! What is absent is an invariant: no HTTP, no JSON, no async runtime (only `std::future`), no file access except
+//! through [`Disk`], no mobile number. The clock is read for marks, seals and the turn of a day only.
 
+mod chain;
 mod commit;
+mod counts;
 mod damm;
 mod disk;
 mod entry;
@@ -20,24 +23,41 @@ mod format;
 mod keys;
 mod ledger;
 mod lookup;
+mod mark;
+mod month;
 mod pending;
+mod prepare;
+mod pruned;
 mod reader;
+mod record;
 mod recovery;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod totals;
 mod tracking_code;
+mod verify;
 mod waiters;
 mod walk;
+mod writer;
 
+pub use chain::SegmentInfo;
+pub use counts::{SYNC_BOUNDS_US, Stats};
 pub use disk::{Disk, DiskFile, DiskLock, RealDisk};
-pub use entry::{Channel, Entry, Language, Outcome, PROVIDER_ID_LEN_MAX, ProviderId, ProviderIdError};
+pub use entry::{
+    Channel, Entry, Idempotency, Language, Outcome, PROVIDER_ID_LEN_MAX, ProviderId, ProviderIdError, Subject,
+};
 pub use error::{
     AppendError, Damage, DamageKind, FindError, HeaderFault, InitError, NumberFileError, OpenError, ReadError,
 };
+pub use format::RULES_VERSION;
 pub use keys::LedgerKeys;
-pub use ledger::{Ledger, Options, Stats};
-pub use lookup::Found;
+pub use ledger::{Ledger, Options};
+pub use lookup::{Found, Placed};
+pub use month::{Month, MonthError, derived_month_key};
 pub use pending::{Pending, Receipt};
-pub use reader::{Entries, LedgerReader, Verified, VerifyReport};
+pub use reader::{LedgerReader, Records};
+pub use record::{Act, Deed, Record};
+pub use segment::Cause;
 pub use tracking_code::{SEQUENCE_MAX, TrackingCode, TrackingCodeError};
+pub use verify::{Head, Verified, VerifyReport};

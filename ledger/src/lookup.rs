@@ -1,30 +1,68 @@
-//! From a sequence to its slot and back to an entry: by arithmetic where sequences run on, else by binary
-//! search over the slots. There is no index.
+//! From a sequence to its slot and back to an entry: by arithmetic, since sequences run on within a segment; in
+//! format version 1, where they need not, by binary search over the slots. There is no index.
 
-use crate::entry::{Entry, decode};
-use crate::error::{Damage, DamageKind, ReadError};
-use crate::format::{KIND_INQUIRY, Slot, slot_offset};
+use crate::chain::SegmentInfo;
+use crate::entry::Entry;
+use crate::error::{DamageKind, ReadError};
+use crate::format::{KIND_SEAL, Slot};
 use crate::keys::LedgerKeys;
+use crate::record::Record;
 use crate::segment::Segment;
 
-/// An entry and its place.
+/// An inquiry and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
+    /// The ledger it was written for.
+    pub ledger: u16,
     /// Its place in the ledger's order.
     pub sequence: u64,
     /// What it says.
     pub entry: Entry,
 }
 
-/// The inquiry with a sequence, in one of the slots below `end`, all of which are entries.
+/// A record and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The ledger it was written for.
+    pub ledger: u16,
+    /// Its place in the ledger's order.
+    pub sequence: u64,
+    /// What it says.
+    pub record: Record,
+}
+
+impl Placed {
+    /// The inquiry, if it is one.
+    pub fn inquiry(self) -> Option<Found> {
+        let Placed { ledger, sequence, record } = self;
+        match record {
+            Record::Inquiry(entry) => Some(Found { ledger, sequence, entry }),
+            Record::Act(_) => None,
+        }
+    }
+}
+
+/// The sealed segment that a sequence of a ledger would stand in.
+pub(crate) fn sealed_with(sealed: &[SegmentInfo], ledger: u16, sequence: u64) -> Option<&SegmentInfo> {
+    // Ledgers follow one another, a few at most, and within each the sequences rise.
+    let from = sealed.iter().position(|info| info.ledger == ledger)?;
+    let of_ledger = &sealed[from..];
+    let at = of_ledger.partition_point(|info| info.ledger == ledger && info.last_sequence < sequence);
+    of_ledger.get(at).filter(|info| info.ledger == ledger && info.first_sequence <= sequence)
+}
+
+/// The record with a sequence, among the first `end` slots of a segment, all of which are entries.
 pub(crate) fn find(
     segment: &Segment,
     keys: &LedgerKeys,
     end: u64,
     sequence: u64,
-) -> Result<Option<Found>, ReadError> {
+) -> Result<Option<Placed>, ReadError> {
+    let Some(ahead) = sequence.checked_sub(segment.first_sequence()) else { return Ok(None) };
+    if !segment.is_version_1() {
+        return if ahead < end { read(segment, keys, ahead, sequence) } else { Ok(None) };
+    }
     // Sequences grow by at least one a slot, so none lies further on than if all had run on.
-    let Some(ahead) = sequence.checked_sub(segment.first_sequence) else { return Ok(None) };
     let (mut low, mut high) = (0, end.min(ahead.saturating_add(1)));
     while low < high {
         let middle = low + (high - low) / 2;
@@ -41,38 +79,40 @@ pub(crate) fn find(
     Ok(None)
 }
 
-/// The inquiry in a slot that must have this sequence; none for a mark. Its link in the chain is checked.
-pub(crate) fn read(
-    segment: &Segment,
-    keys: &LedgerKeys,
-    slot: u64,
-    sequence: u64,
-) -> Result<Option<Found>, ReadError> {
+/// The record in a slot that must have this sequence; none for a mark. Its link in the chain is checked.
+fn read(segment: &Segment, keys: &LedgerKeys, slot: u64, sequence: u64) -> Result<Option<Placed>, ReadError> {
     let found = intact(segment, slot)?;
+    if found.kind == KIND_SEAL {
+        // The segment was sealed while somebody looked.
+        return Ok(None);
+    }
     if found.sequence.get() != sequence {
         let found = found.sequence.get();
-        return Err(damage(segment, slot, DamageKind::Sequence { before: sequence - 1, found }));
+        return Err(segment.damage(slot, DamageKind::Sequence { before: sequence - 1, found }));
     }
     let key_id = found.key_id.get();
     let Some(key) = keys.ledger(key_id) else {
         return Err(ReadError::MissingKey { path: segment.path.clone(), key_id });
     };
-    let before = match slot.checked_sub(1) {
-        Some(before) => intact(segment, before)?.tag,
-        None => segment.tag,
-    };
-    if key.tag(&before, found.tagged()) != found.tag {
-        return Err(damage(segment, slot, DamageKind::Chain { key_id }));
+    if key.tag(&segment.tag_before(slot)?, found.tagged()) != found.tag {
+        return Err(segment.damage(slot, DamageKind::Chain { key_id }));
     }
-    if found.kind != KIND_INQUIRY {
-        return Ok(None);
-    }
-    let entry = decode(&found, segment.ledger, key);
-    let entry = entry.map_err(|field| damage(segment, slot, DamageKind::Field(field)))?;
-    Ok(Some(Found { sequence, entry }))
+    unpack(segment, keys, slot, &found)
 }
 
-/// Where the entries of a segment end, as far as anybody can tell without walking over them: the first slot
+/// The record in a slot that is known to be in order; none for a mark.
+pub(crate) fn unpack(
+    segment: &Segment,
+    keys: &LedgerKeys,
+    slot: u64,
+    found: &Slot,
+) -> Result<Option<Placed>, ReadError> {
+    let record = Record::decode(found, segment.ledger, keys);
+    let record = record.map_err(|field| segment.damage(slot, DamageKind::Field(field)))?;
+    Ok(record.map(|record| Placed { ledger: segment.ledger, sequence: found.sequence.get(), record }))
+}
+
+/// Where the entries of an open segment end, as far as anybody can tell without walking over them: the first slot
 /// of zeros by binary search, less what is torn before it.
 pub(crate) fn end(segment: &Segment) -> Result<u64, ReadError> {
     let (mut low, mut high) = (0, segment.room()?);
@@ -92,9 +132,5 @@ fn is_free(slot: &Slot) -> bool {
 
 fn intact(segment: &Segment, slot: u64) -> Result<Slot, ReadError> {
     let found = segment.read_slot(slot)?;
-    if found.is_intact() { Ok(found) } else { Err(damage(segment, slot, DamageKind::Unreadable)) }
-}
-
-fn damage(segment: &Segment, slot: u64, kind: DamageKind) -> ReadError {
-    Damage { path: segment.path.clone(), slot, offset: slot_offset(slot), kind }.into()
+    if found.is_intact() { Ok(found) } else { Err(segment.damage(slot, DamageKind::Unreadable)) }
 }

@@ -60,6 +60,7 @@ struct State {
 #[derive(Clone)]
 enum NameChange {
     Create { name: String, file: usize },
+    Remove { name: String },
     Rename { from: String, to: String, file: usize },
 }
 
@@ -242,6 +243,17 @@ impl Disk for SimDisk {
         state.names.get(name).map(|&file| self.file(file, false)).ok_or(io::ErrorKind::NotFound.into())
     }
 
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let (mut state, fault) = self.step()?;
+        if !state.names.contains_key(name) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if fault != Some(Fault::Fails) {
+            state.change_name(NameChange::Remove { name: name.to_owned() });
+        }
+        end(fault)
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (mut state, fault) = self.step()?;
         let file = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
@@ -270,6 +282,16 @@ impl Disk for SimDisk {
 
     fn describe(&self, name: &str) -> String {
         format!("sim/{name}")
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let state = self.powered()?;
+        let used: usize = state.names.values().map(|&file| state.files[file].cached.len()).sum();
+        Ok(state.capacity.map(|capacity| capacity.saturating_sub(used) as u64))
+    }
+
+    fn again(&self) -> Arc<dyn Disk> {
+        Arc::new(self.clone())
     }
 }
 
@@ -376,6 +398,9 @@ impl NameChange {
         match self {
             NameChange::Create { name, file } => {
                 names.insert(name.clone(), *file);
+            }
+            NameChange::Remove { name } => {
+                names.remove(name);
             }
             NameChange::Rename { from, to, file } => {
                 names.remove(from);

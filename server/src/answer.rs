@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use engine::{Day, Notice, Notices, Reason};
+use engine::{Day, Notice, Notices, PersonId, Reason};
 use ledger::{Entry, Language, Outcome, ProviderId, TrackingCode};
 use serde::ser::{Error, SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -62,7 +62,8 @@ impl Answer<'_> {
         let provider = self.entry.provider;
         map.serialize_entry("channel", self.entry.channel.code())?;
         map.serialize_entry("provider", &(provider != ProviderId::NONE).then(|| provider.as_str()))?;
-        map.serialize_entry("person_id", &self.entry.person.reveal())
+        // Null once the month's key was destroyed.
+        map.serialize_entry("person_id", &self.entry.person.person().map(PersonId::reveal))
     }
 
     fn put_grounds<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
@@ -151,7 +152,7 @@ mod tests {
             time_ms: 1_795_379_399_999,
             channel: Channel::General,
             provider: ProviderId::parse("hospital-1").unwrap(),
-            person: PersonId::parse(IdKind::National, "5742616694").unwrap(),
+            person: PersonId::parse(IdKind::National, "5742616694").unwrap().into(),
             care: Care::Inpatient,
             service_day,
             language,
@@ -162,6 +163,9 @@ mod tests {
             open_ended: false,
             generation: [0x3f, 0xa9, 0xc1, 0xd2, 0xe4, 0xb5],
             as_of: service_day,
+            decided_by: None,
+            rules_version: ledger::RULES_VERSION,
+            idempotency: None,
         }
     }
 

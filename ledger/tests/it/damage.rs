@@ -6,7 +6,7 @@ use ledger::{Found, LedgerReader, OpenError};
 
 use crate::support::{HEADER_LEN, Model, SEGMENT, SLOT_LEN, entry, keys, open, reader, slot_offset};
 
-/// Slots: opened; entry; four entries, which are one batch; entry; closed.
+/// Slots of a segment without a seal: opened; entry; four entries, which are one batch; entry; entry.
 fn small_ledger() -> (SimDisk, Model) {
     ledger_of(Model::default())
 }
@@ -15,9 +15,20 @@ fn ledger_of(mut model: Model) -> (SimDisk, Model) {
     let disk = SimDisk::new();
     let ledger = open(&disk).unwrap();
     model.append_batch(&ledger, &disk, 5);
-    model.append_each(&ledger, 1);
-    ledger.close().unwrap();
+    model.append_each(&ledger, 2);
+    drop(ledger);
     assert_eq!(reader(&disk).verify().report.entries, 8);
+    (disk, model)
+}
+
+/// The same, and a closing mark in slot 8, the seal in slot 9.
+fn closed_ledger() -> (SimDisk, Model) {
+    let (disk, mut model) = (SimDisk::new(), Model::default());
+    let ledger = open(&disk).unwrap();
+    model.append_batch(&ledger, &disk, 5);
+    model.append_each(&ledger, 2);
+    ledger.close().unwrap();
+    assert_eq!(disk.contents(SEGMENT).len(), slot_offset(10), "cut to its seal's end");
     (disk, model)
 }
 
@@ -54,18 +65,34 @@ fn every_byte_before_the_last_batch_stops_the_start() {
     }
 }
 
-/// After a clean close only its mark can be taken for a torn tail; then the end counts as unclean.
+/// What the mark does not tell of may be a torn tail; then the end counts as unclean.
 #[test]
-fn a_damaged_closing_mark_is_moved_aside() {
+fn a_damaged_last_batch_is_moved_aside() {
     let (disk, model) = small_ledger();
     let last = model.acknowledged().last().unwrap().sequence;
     for at in slot_offset(7)..slot_offset(8) {
         let changed = with_byte_changed(&disk, at);
         let ledger = open(&changed).unwrap();
-        model.check(&ledger, &changed).unwrap();
         let next = ledger.append(entry(0)).unwrap().sequence();
         assert!(last < 65_536 && next == 65_537, "goes on at {next}");
         assert!(changed.names().contains(&"torn-00000001-7-1.bin".to_owned()));
+        assert_eq!(ledger.stats().torn_bytes, SLOT_LEN as u64);
+    }
+}
+
+/// After a clean close nothing is a torn tail any more: closing mark and seal are told by the mark.
+#[test]
+fn a_damaged_end_of_a_closed_ledger_stops_the_start() {
+    let (disk, _) = closed_ledger();
+    for at in slot_offset(8)..slot_offset(9) {
+        check_refused(
+            &with_byte_changed(&disk, at),
+            &format!("entry 8 at byte {} is damaged", slot_offset(8)),
+        );
+    }
+    for at in slot_offset(9)..slot_offset(10) {
+        let expected = "the entries end at entry 9, byte 5392, but 10 were acknowledged, up to sequence 9";
+        check_refused(&with_byte_changed(&disk, at), expected);
     }
 }
 
@@ -81,13 +108,36 @@ fn every_truncation() {
             check_refused(&cut, "the file is too short");
             continue;
         }
-        // A cut-off end shows in the chain across files only; what is left must hold and nothing be made up.
+        if len < slot_offset(1) {
+            check_refused(&cut, "the entries end at entry 0, byte 4096, but 1 were acknowledged");
+            continue;
+        }
+        // What came after the mark does not show; what is left must hold and nothing be made up.
         let ledger = open(&cut).unwrap();
         for found in reader(&cut).entries() {
             let sequence = found.unwrap().sequence;
             assert!(model.acknowledged().iter().any(|receipt| receipt.sequence == sequence));
         }
-        assert!(ledger.append(entry(0)).unwrap().sequence() > 65_536 || len <= slot_offset(1));
+        assert!(ledger.append(entry(0)).unwrap().sequence() > 65_536);
+    }
+}
+
+#[test]
+fn every_truncation_of_a_closed_ledger() {
+    let (disk, _) = closed_ledger();
+    for len in 0..slot_offset(10) {
+        let cut = disk.after_kill();
+        let mut bytes = cut.contents(SEGMENT);
+        bytes.truncate(len);
+        cut.replace(SEGMENT, bytes);
+        let entries = len.saturating_sub(HEADER_LEN) / SLOT_LEN;
+        match len {
+            ..HEADER_LEN => check_refused(&cut, "the file is too short"),
+            _ => check_refused(
+                &cut,
+                &format!("the entries end at entry {entries}, byte {}", slot_offset(entries)),
+            ),
+        }
     }
 }
 
@@ -111,9 +161,9 @@ fn whole_entries_in_the_wrong_place() {
     let doubled = change(&|slots| slots.copy_within(SLOT_LEN..2 * SLOT_LEN, 2 * SLOT_LEN));
     check_refused(&doubled, "its sequence 2 does not follow 2");
     let last_removed = change(&|slots| slots[7 * SLOT_LEN..8 * SLOT_LEN].fill(0));
-    assert!(open(&last_removed).is_ok(), "an end cut off shows in the chain across files only");
+    assert!(open(&last_removed).is_ok(), "what came after the mark does not show");
 
-    // A closing mark with the right sequence, under the right keys, from a ledger with other entries.
+    // An entry with the right sequence, under the right keys, from a ledger with other entries.
     let (other, _) = ledger_of(Model::beginning_with(100));
     let theirs = slots(&other.contents(SEGMENT));
     let spliced = change(&|slots| slots[7 * SLOT_LEN..].copy_from_slice(&theirs[7 * SLOT_LEN..]));

@@ -4,7 +4,7 @@
 use ledger::sim::{Fault, SimDisk, Survival};
 use ledger::{AppendError, Ledger};
 
-use crate::support::{Model, entry, keys, open, options};
+use crate::support::{Model, entry, keys, open, options, segment_len};
 
 /// Appends until something fails, and checks that it has failed for good; false when nothing did.
 fn append_until_failed(ledger: &Ledger, disk: &SimDisk, model: &mut Model) -> bool {
@@ -106,7 +106,8 @@ fn closed_means_closed() {
 #[test]
 fn a_batch_has_4096_entries_at_most() {
     let disk = SimDisk::new();
-    let options = ledger::Options { queue_len_max: 20_000, ..options() };
+    let long = segment_len(20_000);
+    let options = ledger::Options { queue_len_max: 20_000, segment_len_min_bytes: long, ..options() };
     let ledger = Ledger::open_or_init(&disk, 1, keys(), options).unwrap();
     disk.hold();
     let pending: Vec<_> = (0..10_000).map(|n| ledger.append(entry(n)).unwrap()).collect();

@@ -58,7 +58,16 @@ fn lost_files_stop_the_start() {
 
     let newer = disk.after_kill();
     newer.create_new("segment-00000002.led").unwrap();
-    assert!(open(&newer).err().unwrap().to_string().contains("there are further segment files"));
+    let error = open(&newer).err().unwrap().to_string();
+    assert!(
+        error.contains("segment-00000002.led: the file's header is wrong (the file is too short)"),
+        "{error}"
+    );
+
+    let without_mark = disk.after_kill();
+    without_mark.remove("MARK");
+    let error = open(&without_mark).err().unwrap().to_string();
+    assert!(error.contains("sim/MARK is gone or damaged"), "{error}");
 }
 
 #[test]

@@ -22,8 +22,11 @@ const THREADS: u64 = 8;
 const CHILD_ENTRIES: u64 = 1_000_000;
 
 fn open(folder: &Path) -> Ledger {
-    let options =
-        Options { growth_step_bytes: 64 * 1024, growth_ahead_bytes: 128 * 1024, ..Options::default() };
+    let options = Options {
+        segment_len_min_bytes: 64 * 1024,
+        segment_len_max_bytes: 1024 * 1024,
+        ..Options::default()
+    };
     Ledger::open_or_init(&RealDisk::new(folder), LEDGER, keys(), options).unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ledger::sim::{Fault, SimDisk, Survival};
 use ledger::{FindError, Ledger, LedgerKeys, Options, TrackingCode};
 
-use crate::support::{LEDGER, Model, entry, keys, open, options, reader};
+use crate::support::{LEDGER, Model, entry, keys, month, open, options, reader, segment_len};
 
 #[test]
 fn codes_resolve_over_clean_and_unclean_ends() {
@@ -36,14 +36,14 @@ fn what_is_not_there_is_not_found() {
     drop(ledger);
     let ledger = open(&disk).unwrap();
     let reader = reader(&disk);
-    let code = |sequence| reader.tracking_code(sequence);
+    let code = |sequence| reader.tracking_code(LEDGER, sequence);
     assert_eq!(code(receipt.sequence), receipt.tracking_code);
     // The marks of the openings, the gap, what is to come, and the far end.
     for sequence in [0, 1, 3, 65_535, 65_536, 65_537, 9_999_999_999] {
         assert_eq!(ledger.find(&code(sequence)).unwrap(), None, "sequence {sequence}");
         assert_eq!(reader.find(&code(sequence)).unwrap(), None, "sequence {sequence}");
     }
-    let unknown_epoch = LedgerKeys::new(4, &[8; 32], 5, &[2; 32]);
+    let unknown_epoch = LedgerKeys::new(4, &[8; 32], 5, &[2; 32]).with_month(month("2026-10"), &[7; 32]);
     let other = SimDisk::new();
     Ledger::init(&other, LEDGER, &unknown_epoch).unwrap();
     let theirs = Ledger::open(&other, unknown_epoch.into(), options()).unwrap();
@@ -69,7 +69,7 @@ fn an_entry_is_found_only_once_it_is_durable() {
     ledger.append(entry(0)).unwrap().wait().unwrap();
     disk.hold();
     let pending = ledger.append(entry(1)).unwrap();
-    let code: TrackingCode = reader(&disk).tracking_code(pending.sequence());
+    let code: TrackingCode = reader(&disk).tracking_code(LEDGER, pending.sequence());
     disk.wait_until_held();
     let found = ledger.find(&code);
     disk.release();
@@ -80,11 +80,13 @@ fn an_entry_is_found_only_once_it_is_durable() {
 
 /// New keys: old entries and codes stay readable, new ones are under the new keys, in one chain.
 #[test]
-fn keys_change_within_a_file() {
+fn keys_change_between_segments() {
     let disk = SimDisk::new();
     let old = open(&disk).unwrap().append(entry(1)).unwrap().wait().unwrap();
-    let both =
-        || LedgerKeys::new(4, &[3; 32], 6, &[4; 32]).with_tracking(3, &[1; 32]).with_ledger(5, &[2; 32]);
+    let both = || {
+        let new = LedgerKeys::new(4, &[3; 32], 6, &[4; 32]).with_month(month("2026-10"), &[7; 32]);
+        new.with_tracking(3, &[1; 32]).with_ledger(5, &[2; 32])
+    };
     let ledger = Ledger::open(&disk, both().into(), options()).unwrap();
     let new = ledger.append(entry(2)).unwrap().wait().unwrap();
     assert_eq!((old.tracking_code.key_epoch(), new.tracking_code.key_epoch()), (3, 4));
@@ -92,7 +94,7 @@ fn keys_change_within_a_file() {
     assert_eq!(ledger.find(&new.tracking_code).unwrap().unwrap().entry, entry(2));
     drop(ledger);
     let error = open(&disk).err().unwrap().to_string();
-    assert_eq!(error, "sim/segment-00000001.led needs ledger key 6: add it to the secrets file again");
+    assert_eq!(error, "sim/segment-00000002.led needs ledger key 6: add it to the secrets file again");
 }
 
 /// Readers take no lock: whatever moment they look at, they see entries in order and no damage.
@@ -125,16 +127,15 @@ fn verify_beside_a_running_writer() {
 #[test]
 fn verify_of_a_crashed_ledger_reports_the_unfinished_rest() {
     let (disk, mut model) = (SimDisk::new(), Model::default());
-    let options = Options { growth_step_bytes: 20_000, ..options() };
+    let options = Options { segment_len_min_bytes: segment_len(60), ..options() };
     let ledger = Ledger::open_or_init(&disk, LEDGER, keys(), options).unwrap();
     model.append_each(&ledger, 3);
     disk.hold();
     let first = model.append(&ledger).unwrap();
     disk.wait_until_held();
     let more: Vec<_> = (0..40).map(|_| model.append(&ledger).unwrap()).collect();
-    // Write and sync of the first; the same of zeros to make room, and of the others: the power goes in that
-    // last sync.
-    disk.set_fault(disk.steps() + 5, Fault::PowerCut);
+    // Write and sync of the first, and of the others: the power goes in that last sync.
+    disk.set_fault(disk.steps() + 3, Fault::PowerCut);
     disk.release();
     assert!(first.wait().is_ok());
     more.into_iter().for_each(|pending| assert!(pending.wait().is_err()));
@@ -153,13 +154,14 @@ fn verify_of_a_crashed_ledger_reports_the_unfinished_rest() {
 #[test]
 fn no_personal_data_in_debug() {
     let entry = entry(77);
-    let digits = entry.person.reveal();
+    let person = entry.person.person().unwrap();
+    let digits = person.reveal();
     assert!(!format!("{entry:?}").contains(&digits));
     assert!(format!("{entry:?}").contains("redacted"));
     let disk = SimDisk::new();
     let ledger = open(&disk).unwrap();
     ledger.append(entry.clone()).unwrap().wait().unwrap();
     let bytes = disk.contents(crate::support::SEGMENT);
-    let plain = entry.person.to_u64().to_le_bytes();
+    let plain = person.to_u64().to_le_bytes();
     assert!(!bytes.windows(8).any(|window| window == plain), "the file holds the ID in clear");
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use engine::{Care, Day, IdKind, Notices, PersonId, Reason};
 use ledger::sim::SimDisk;
 use ledger::{
-    Channel, Disk, Entry, Found, Language, Ledger, LedgerKeys, LedgerReader, OpenError, Options, Outcome,
-    Pending, ProviderId, Receipt,
+    Channel, Disk, Entry, Found, Language, Ledger, LedgerKeys, LedgerReader, Month, OpenError, Options,
+    Outcome, Pending, ProviderId, RULES_VERSION, Receipt,
 };
 
 pub(crate) const SEGMENT: &str = "segment-00000001.led";
@@ -16,12 +16,30 @@ pub(crate) const SLOT_LEN: usize = 144;
 pub(crate) const LEDGER: u16 = 7;
 
 pub(crate) fn keys() -> Arc<LedgerKeys> {
-    Arc::new(LedgerKeys::new(3, &[1; 32], 5, &[2; 32]))
+    Arc::new(LedgerKeys::new(3, &[1; 32], 5, &[2; 32]).with_month(month("2026-10"), &[7; 32]))
 }
 
-/// Small steps, so that a short test grows the file.
+pub(crate) fn month(text: &str) -> Month {
+    Month::parse(text).unwrap()
+}
+
+/// A time within the tests' first month.
+pub(crate) const NOW_MS: u64 = 1_793_000_000_000;
+
+/// Short segments, so that a short test has several; each step in its order.
 pub(crate) fn options() -> Options {
-    Options { queue_len_max: 64, growth_step_bytes: 1000, growth_ahead_bytes: 500 }
+    Options {
+        queue_len_max: 64,
+        segment_len_min_bytes: segment_len(12),
+        segment_len_max_bytes: segment_len(20),
+        ahead: false,
+        clock_ms: || NOW_MS,
+    }
+}
+
+/// The length of a file with room for that many entries.
+pub(crate) fn segment_len(entries: u64) -> u64 {
+    (HEADER_LEN as u64) + (entries + 1) * SLOT_LEN as u64
 }
 
 pub(crate) fn open(disk: &SimDisk) -> Result<Ledger, OpenError> {
@@ -39,7 +57,7 @@ pub(crate) fn entry(n: u64) -> Entry {
         time_ms: 1_790_000_000_000 + n,
         channel: if n.is_multiple_of(2) { Channel::General } else { Channel::Personal },
         provider: ProviderId::parse(&format!("provider-{n}")).unwrap(),
-        person: PersonId::from_u64(IdKind::National, 499_370_000 + n % 900_000 + 1).unwrap(),
+        person: PersonId::from_u64(IdKind::National, 499_370_000 + n % 900_000 + 1).unwrap().into(),
         care: if n.is_multiple_of(3) { Care::Inpatient } else { Care::Outpatient },
         service_day: Day::from_number(small).unwrap(),
         language: if n.is_multiple_of(5) { Language::English } else { Language::Persian },
@@ -50,6 +68,9 @@ pub(crate) fn entry(n: u64) -> Entry {
         open_ended: n.is_multiple_of(7),
         generation: [1, 2, 3, 4, 5, 6],
         as_of: Day::from_number(46_000).unwrap(),
+        decided_by: None,
+        rules_version: RULES_VERSION,
+        idempotency: None,
     }
 }
 
@@ -115,7 +136,11 @@ impl Model {
     pub(crate) fn check(&self, ledger: &Ledger, disk: &dyn Disk) -> Result<(), String> {
         let reader = reader(disk);
         for receipt in &self.acknowledged {
-            let expected = Found { sequence: receipt.sequence, entry: self.asked[&receipt.sequence].clone() };
+            let expected = Found {
+                ledger: LEDGER,
+                sequence: receipt.sequence,
+                entry: self.asked[&receipt.sequence].clone(),
+            };
             for found in [ledger.find(&receipt.tracking_code), reader.find(&receipt.tracking_code)] {
                 let found = found.map_err(|error| error.to_string())?;
                 if found.as_ref() != Some(&expected) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use ledger::sim::{Random, SimDisk};
 use ledger::{AppendError, Ledger, Options, Pending};
 
-use crate::support::{entry, keys, open, options};
+use crate::support::{entry, keys, open, options, segment_len};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -76,7 +76,8 @@ impl Worker {
 #[test]
 fn one_remote_wake_up_serves_a_thread() {
     let disk = SimDisk::new();
-    let ledger = open(&disk).unwrap();
+    let options = Options { segment_len_min_bytes: segment_len(100), ..options() };
+    let ledger = Ledger::open_or_init(&disk, 1, keys(), options).unwrap();
     let worker = Worker::new();
     disk.hold();
     let mut tasks: Vec<_> = (0..60).map(|n| ledger.append(entry(n)).unwrap()).collect();

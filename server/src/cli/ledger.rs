@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::ledger::{Entry, Found, LedgerReader, Outcome, RealDisk, TrackingCode};
 use clap::{Args, Subcommand, ValueEnum, value_parser};
-use engine::Notice;
+use engine::{Branch, Day, Entitlement, Insurer, Notice};
 use jiff::Timestamp;
 use serde::Serialize;
 use snapshots::GenerationName;
@@ -169,6 +169,39 @@ struct Row {
     end_date: Option<String>,
     open_ended: bool,
     snapshot: String,
+    rules_version: u8,
+    decided_by: Option<Terms>,
+}
+
+/// What was stored of the entitlement that decided.
+#[derive(Serialize)]
+struct Terms {
+    category: &'static str,
+    relation: &'static str,
+    coverage_start: String,
+    coverage_end: Option<String>,
+    turns_19: Option<String>,
+    student_until: Option<String>,
+    document_due: Option<String>,
+    other_insurer: Option<&'static str>,
+    branch: Option<u16>,
+}
+
+impl Terms {
+    fn new(entitlement: &Entitlement) -> Terms {
+        let shown = |day: Option<Day>| day.map(|day| day.iso().to_string());
+        Terms {
+            category: entitlement.category.code(),
+            relation: entitlement.relation.code(),
+            coverage_start: entitlement.start.iso().to_string(),
+            coverage_end: shown(entitlement.end),
+            turns_19: shown(entitlement.turns_19),
+            student_until: shown(entitlement.student_until),
+            document_due: shown(entitlement.document_due),
+            other_insurer: entitlement.other_insurer.map(Insurer::code),
+            branch: entitlement.branch.map(Branch::number),
+        }
+    }
 }
 
 impl Row {
@@ -176,14 +209,14 @@ impl Row {
                               service_date,language,status,reason,notices,end_date,open_ended,snapshot";
 
     fn new(reader: &LedgerReader, found: &Found) -> Row {
-        let Found { sequence, entry } = found;
+        let Found { ledger, sequence, entry } = found;
         let milliseconds = i64::try_from(entry.time_ms).unwrap_or(i64::MAX);
         let time = Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX);
         Row {
             // A mismatch's code goes to nobody.
             tracking_code: match entry.outcome {
                 Outcome::MobileMismatch => String::new(),
-                _ => reader.tracking_code(*sequence).to_string(),
+                _ => reader.tracking_code(*ledger, *sequence).to_string(),
             },
             sequence: *sequence,
             answered_at: time.to_string(),
@@ -200,6 +233,8 @@ impl Row {
             end_date: entry.end.map(|end| end.iso().to_string()),
             open_ended: entry.open_ended,
             snapshot: GenerationName::from_parts(entry.as_of, entry.generation).to_string(),
+            rules_version: entry.rules_version,
+            decided_by: entry.decided_by.map(|terms| Terms::new(&terms.entitlement())),
         }
     }
 
@@ -227,9 +262,10 @@ impl Row {
     }
 }
 
-/// The last three digits, enough to compare with a card at hand.
+/// The last three digits, enough to compare with a card at hand; nothing once the month's key was destroyed.
 fn masked(entry: &Entry) -> String {
-    let digits = entry.person.reveal();
+    let Some(person) = entry.person.person() else { return String::new() };
+    let digits = person.reveal();
     let shown = digits.len() - 3;
     format!("{}{}", "*".repeat(shown), &digits[shown..])
 }

@@ -6,8 +6,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use ::ledger::LedgerKeys;
+use ::ledger::{LedgerKeys, Month};
 use clap::Subcommand;
 use engine::MobileKey;
 use serde::Deserialize;
@@ -45,6 +46,8 @@ pub(super) enum SecretsError {
         path.display()
     )]
     Missing { path: PathBuf, kind: &'static str },
+    #[error("the secrets file {} holds no month key, which a server needs; add one with `estehqaq secrets rotate`", path.display())]
+    NoMonth { path: PathBuf },
     #[error("the secrets file {} is there already; keys are never overwritten, choose another name", path.display())]
     Exists { path: PathBuf },
     #[error("cannot write the secrets file {}: {source}", path.display())]
@@ -60,6 +63,8 @@ pub(super) enum KeyFault {
     Hex,
     #[error("has an id that is no single digit; give it one of 0 to 9, since it stands first in each code")]
     NoDigit,
+    #[error("has an id that is no month; give it one such as 202611")]
+    NoMonth,
     #[error("stands there twice; keep the one that was used, and give a new key an id of its own")]
     Repeated,
 }
@@ -70,6 +75,7 @@ pub(super) struct Secrets {
     mobile: Vec<MobileKey>,
     tracking: Vec<(u8, [u8; 32])>,
     ledger: Vec<(u32, [u8; 32])>,
+    month: Vec<(Month, [u8; 32])>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +87,8 @@ struct RawSecrets {
     tracking: Vec<RawKey>,
     #[serde(default)]
     ledger: Vec<RawKey>,
+    #[serde(default)]
+    month: Vec<RawKey>,
 }
 
 #[derive(Deserialize)]
@@ -100,13 +108,15 @@ impl Secrets {
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let raw: RawSecrets = toml::from_str(&text)
             .map_err(|error| SecretsError::Syntax { path: path.to_owned(), line: line_of(&error, &text) })?;
-        let mobile = checked_keys(path, "mobile", &raw.mobile, Some)?;
-        let digit = |id: u32| u8::try_from(id).ok().filter(|&id| id <= 9);
+        let mobile = checked_keys(path, "mobile", &raw.mobile, Ok)?;
+        let digit = |id: u32| u8::try_from(id).ok().filter(|&id| id <= 9).ok_or(KeyFault::NoDigit);
+        let month = |id: u32| Month::from_number(id).ok_or(KeyFault::NoMonth);
         Ok(Secrets {
             path: path.to_owned(),
             mobile: mobile.into_iter().map(|(id, key)| MobileKey::new(id, key)).collect(),
             tracking: checked_keys(path, "tracking", &raw.tracking, digit)?,
-            ledger: checked_keys(path, "ledger", &raw.ledger, Some)?,
+            ledger: checked_keys(path, "ledger", &raw.ledger, Ok)?,
+            month: checked_keys(path, "month", &raw.month, month)?,
         })
     }
 
@@ -120,7 +130,7 @@ impl Secrets {
         self.mobile.last().ok_or_else(|| self.missing("mobile"))
     }
 
-    /// The tracking and ledger keys.
+    /// The tracking, ledger and month keys.
     pub(super) fn ledger_keys(&self) -> Result<LedgerKeys, SecretsError> {
         let (epoch, tracking) = self.tracking.last().ok_or_else(|| self.missing("tracking"))?;
         let (id, ledger) = self.ledger.last().ok_or_else(|| self.missing("ledger"))?;
@@ -131,7 +141,16 @@ impl Secrets {
         for (id, key) in &self.ledger {
             keys = keys.with_ledger(*id, key);
         }
+        for (month, key) in &self.month {
+            keys = keys.with_month(*month, key);
+        }
         Ok(keys)
+    }
+
+    /// The same for a server, which writes and so needs a month key too.
+    pub(super) fn server_keys(&self) -> Result<LedgerKeys, SecretsError> {
+        let keys = self.ledger_keys()?;
+        if self.month.is_empty() { Err(SecretsError::NoMonth { path: self.path.clone() }) } else { Ok(keys) }
     }
 
     fn missing(&self, kind: &'static str) -> SecretsError {
@@ -143,14 +162,14 @@ fn checked_keys<I: PartialEq>(
     path: &Path,
     kind: &'static str,
     raw: &[RawKey],
-    checked_id: impl Fn(u32) -> Option<I>,
+    checked_id: impl Fn(u32) -> Result<I, KeyFault>,
 ) -> Result<Vec<(I, [u8; 32])>, SecretsError> {
     let mut keys: Vec<(I, [u8; 32])> = Vec::with_capacity(raw.len());
     for RawKey { id, key } in raw {
         let wrong = |fault| SecretsError::Key { path: path.to_owned(), kind, id: *id, fault };
         // A hash has the same form as a key: 32 bytes in hexadecimal.
         let key = *blake3::Hash::from_hex(key).map_err(|_| wrong(KeyFault::Hex))?.as_bytes();
-        let id = checked_id(*id).ok_or_else(|| wrong(KeyFault::NoDigit))?;
+        let id = checked_id(*id).map_err(&wrong)?;
         if keys.iter().any(|(known, _)| *known == id) {
             return Err(wrong(KeyFault::Repeated));
         }
@@ -189,13 +208,31 @@ fn new_file() -> Result<String, SecretsError> {
     let kinds = [
         ("mobile", "fingerprints of mobile numbers: builder and servers"),
         ("tracking", "tracking codes: servers; the id is one digit and stands first in each code"),
-        ("ledger", "chain and person IDs of the ledger: servers"),
+        ("ledger", "the ledger's chain: servers"),
     ];
     for (kind, purpose) in kinds {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(SecretsError::Random)?;
-        let hex = blake3::Hash::from_bytes(key).to_hex();
-        let _ = write!(text, "\n# {purpose}\n[[{kind}]]\nid = 1\nkey = \"{hex}\"\n");
+        let _ = write!(text, "\n# {purpose}\n");
+        text.push_str(&new_key(kind, 1)?);
     }
+    text.push_str("\n# person IDs in the ledger from that month on: servers; see docs/ledger.md\n");
+    text.push_str(&new_key("month", this_month().number())?);
     Ok(text)
+}
+
+/// A key of that kind in the file's form.
+fn new_key(kind: &str, id: u32) -> Result<String, SecretsError> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(SecretsError::Random)?;
+    Ok(key_text(kind, id, &key))
+}
+
+fn key_text(kind: &str, id: u32, key: &[u8; 32]) -> String {
+    let hex = blake3::Hash::from_bytes(*key).to_hex();
+    format!("[[{kind}]]\nid = {id}\nkey = \"{hex}\"\n")
+}
+
+/// The month in Tehran now.
+fn this_month() -> Month {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Month::at(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }

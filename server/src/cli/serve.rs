@@ -136,7 +136,7 @@ fn required<T>(given: Option<T>, name: &str) -> Result<T, CommandError> {
 pub(super) fn open_parts(places: Places, settings: &ServeSettings) -> Result<Parts, CommandError> {
     let secrets = Secrets::load(&places.secrets)?;
     secrets.current_mobile_key()?;
-    let keys = Arc::new(secrets.ledger_keys()?);
+    let keys = Arc::new(secrets.server_keys()?);
     let disk = ledger_disk(&places.ledger)?;
     let options = Options { queue_len_max: settings.ledger_queue_len_max, ..Options::default() };
     let ledger = Ledger::open_or_init(&disk, DEFAULT_LEDGER, keys, options)?;

@@ -3,8 +3,8 @@
 use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use engine::{Care, Decision, Person, PersonId, Status, decide};
-use ledger::{Channel, Entry, Language, Outcome, ProviderId, TrackingCode};
+use engine::{Care, Decision, Person, PersonId, Status, Terms, decide};
+use ledger::{Channel, Entry, Language, Outcome, ProviderId, RULES_VERSION, TrackingCode};
 use snapshots::Generation;
 
 use super::{Problem, State, auth, body, json_headers};
@@ -110,15 +110,25 @@ impl Asked {
             (true, Status::Covered) => Outcome::Covered,
             (true, Status::NotCovered) => Outcome::NotCovered,
         };
-        Ok(self.entry(&decision, outcome, generation))
+        let terms = match person {
+            Person::Entitled(records) => decision.decided_by.and_then(|place| records.get(place)?.terms()),
+            Person::Unknown | Person::Incomplete => None,
+        };
+        Ok(self.entry(&decision, terms, outcome, generation))
     }
 
-    fn entry(&self, decision: &Decision, outcome: Outcome, generation: &Generation) -> Entry {
+    fn entry(
+        &self,
+        decision: &Decision,
+        decided_by: Option<Terms>,
+        outcome: Outcome,
+        generation: &Generation,
+    ) -> Entry {
         Entry {
             time_ms: self.now.unix_ms(),
             channel: self.channel,
             provider: self.provider,
-            person: self.person,
+            person: self.person.into(),
             care: self.care,
             service_day: self.service_day,
             language: self.language,
@@ -129,6 +139,9 @@ impl Asked {
             open_ended: decision.open_ended,
             generation: generation.name.digest(),
             as_of: generation.name.as_of(),
+            decided_by,
+            rules_version: RULES_VERSION,
+            idempotency: None,
         }
     }
 }

@@ -200,12 +200,4 @@ impl Ran {
         self.stderr = self.stderr.lines().skip(events).map(|line| format!("{line}\n")).collect();
         self.refused(1, texts);
     }
-
-    /// The same of a command whose output ended early.
-    #[track_caller]
-    pub(crate) fn refused_after_output(mut self, texts: &[&str]) {
-        assert!(self.stdout.ends_with('\n'), "whole lines: {self:?}");
-        self.stdout.clear();
-        self.refused(1, texts);
-    }
 }

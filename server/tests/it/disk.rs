@@ -33,6 +33,7 @@ impl Switch {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct MoodyDisk {
     pub(crate) real: RealDisk,
     pub(crate) switch: Switch,
@@ -77,6 +78,18 @@ impl Disk for MoodyDisk {
 
     fn describe(&self, name: &str) -> String {
         self.real.describe(name)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.real.remove(name)
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.real.free_bytes()
+    }
+
+    fn again(&self) -> Arc<dyn Disk> {
+        Arc::new(self.clone())
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use engine::{Day, MobileKey};
-use ledger::{Ledger, LedgerKeys, Options, RealDisk};
+use ledger::{Ledger, LedgerKeys, Month, Options, RealDisk};
 use serde_json::Value;
 use server::{NewProvider, Ownership, Parts, ProviderKind, Running, Scope, ServeSettings, add_provider};
 use snapshots::BuildOptions;
@@ -136,7 +136,10 @@ pub(crate) fn mobile_key() -> MobileKey {
 }
 
 pub(crate) fn ledger_keys() -> Arc<LedgerKeys> {
-    Arc::new(LedgerKeys::new(0, &[1; 32], 1, &[2; 32]))
+    Arc::new(
+        LedgerKeys::new(0, &[1; 32], 1, &[2; 32])
+            .with_month(Month::parse("2026-11").expect("a month"), &[3; 32]),
+    )
 }
 
 fn open_ledger(folder: &Path, switch: Switch, setup: &Setup) -> Ledger {

@@ -53,7 +53,7 @@ fn after_a_stop_the_ledger_goes_on_without_a_gap() {
         time_ms: 0,
         channel: ledger::Channel::Personal,
         provider: ledger::ProviderId::NONE,
-        person: engine::PersonId::parse(engine::IdKind::National, "5742616694").unwrap(),
+        person: engine::PersonId::parse(engine::IdKind::National, "5742616694").unwrap().into(),
         care: engine::Care::Outpatient,
         service_day: engine::Day::MIN,
         language: ledger::Language::Persian,
@@ -64,6 +64,9 @@ fn after_a_stop_the_ledger_goes_on_without_a_gap() {
         open_ended: true,
         generation: [0; 6],
         as_of: engine::Day::MIN,
+        decided_by: None,
+        rules_version: ledger::RULES_VERSION,
+        idempotency: None,
     };
     let sequence = ledger.append(entry).unwrap().wait().unwrap().sequence;
     assert!(sequence < 65_536, "the ledger took the end for an unclean one: {sequence}");

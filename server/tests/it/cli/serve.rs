@@ -57,6 +57,8 @@ fn a_day_of_service_and_its_record() {
         "end_date": null,
         "open_ended": true,
         "snapshot": answer["snapshot"],
+        "rules_version": 1,
+        "decided_by": found["decided_by"],
     });
     assert_eq!(found, expected);
     let exported: Value = folder.run(EXPORT).json();
