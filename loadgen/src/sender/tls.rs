@@ -138,8 +138,8 @@ fn of_certificate(error: &CertificateError) -> HandshakeError {
         // A signature that is wrong is that of a namesake of a trusted authority.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => HandshakeError::Untrusted,
         CertificateError::NotValidForNameContext { presented, .. } => {
-            let names = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
-            HandshakeError::OtherHost(names)
+            let names: Vec<&str> = presented.iter().map(|name| plain(name)).collect();
+            HandshakeError::OtherHost(if names.is_empty() { "no name".to_owned() } else { names.join(", ") })
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => HandshakeError::Expired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
@@ -147,4 +147,10 @@ fn of_certificate(error: &CertificateError) -> HandshakeError {
         }
         other => HandshakeError::BadCertificate(other.clone()),
     }
+}
+
+/// A name as people write it: rustls tells `DnsName("example.org")`.
+fn plain(name: &str) -> &str {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.unwrap_or(name).trim_matches('"')
 }

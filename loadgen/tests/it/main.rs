@@ -9,6 +9,7 @@ mod open;
 mod report;
 mod run;
 mod server;
+mod tls;
 mod usage;
 
 use std::path::PathBuf;

@@ -1,11 +1,12 @@
-//! A small HTTP server on threads: keeps every request, answers what the test says.
+//! A small HTTP server on threads, with or without TLS: keeps every request, answers what the test says.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 /// One request as it came in.
@@ -37,6 +38,13 @@ pub(crate) enum Reply {
 
 type Behaviour = dyn Fn(&Request) -> Reply + Send + Sync;
 
+/// TLS as a test's server speaks it.
+pub(crate) struct TlsSide {
+    pub(crate) config: Arc<ServerConfig>,
+    /// Slept away before each handshake but those of the first so many connections.
+    pub(crate) slow: (u64, Duration),
+}
+
 /// Listens on a port of its own until the test process ends.
 pub(crate) struct TestServer {
     port: u16,
@@ -48,10 +56,20 @@ struct State {
     connections: AtomicU64,
     next: AtomicU64,
     behaviour: Box<Behaviour>,
+    tls: Option<TlsSide>,
+    /// Full and resumed handshakes, as the server saw them.
+    handshakes: [AtomicU64; 2],
 }
 
 impl TestServer {
     pub(crate) fn start(behaviour: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> TestServer {
+        TestServer::start_with(None, behaviour)
+    }
+
+    pub(crate) fn start_with(
+        tls: Option<TlsSide>,
+        behaviour: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
@@ -59,13 +77,15 @@ impl TestServer {
             connections: AtomicU64::new(0),
             next: AtomicU64::new(0),
             behaviour: Box::new(behaviour),
+            tls,
+            handshakes: Default::default(),
         });
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let state = Arc::clone(&shared);
-                state.connections.fetch_add(1, Ordering::SeqCst);
-                std::thread::spawn(move || serve(stream.unwrap(), &state));
+                let number = state.connections.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || welcome(stream.unwrap(), number, &state));
             }
         });
         TestServer { port, state }
@@ -77,7 +97,17 @@ impl TestServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.state.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Full and resumed TLS handshakes so far.
+    pub(crate) fn handshakes(&self) -> [u64; 2] {
+        [0, 1].map(|kind| self.state.handshakes[kind].load(Ordering::SeqCst))
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
@@ -128,10 +158,28 @@ pub(crate) fn changed_reply(request: &Request, change: impl Fn(&mut Value)) -> R
     }
 }
 
-fn serve(mut stream: TcpStream, state: &State) {
+/// Shakes hands where there is TLS, and serves the connection until it ends.
+fn welcome(mut stream: TcpStream, number: u64, state: &State) {
     stream.set_nodelay(true).unwrap();
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    while let Some((head, body)) = read_request(&mut reader) {
+    let Some(tls) = &state.tls else { return serve(stream, state) };
+    if number >= tls.slow.0 {
+        std::thread::sleep(tls.slow.1);
+    }
+    let mut connection = ServerConnection::new(Arc::clone(&tls.config)).unwrap();
+    while connection.is_handshaking() {
+        // Who does not like the certificate goes away.
+        if connection.complete_io(&mut stream).is_err() {
+            return;
+        }
+    }
+    let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+    state.handshakes[usize::from(resumed)].fetch_add(1, Ordering::SeqCst);
+    serve(StreamOwned::new(connection, stream), state);
+}
+
+fn serve(stream: impl Read + Write, state: &State) {
+    let mut stream = BufReader::new(stream);
+    while let Some((head, body)) = read_request(&mut stream) {
         let number = state.next.fetch_add(1, Ordering::SeqCst);
         let request = Request { number, head, body };
         state.requests.lock().unwrap().push(request.clone());
@@ -145,10 +193,15 @@ fn serve(mut stream: TcpStream, state: &State) {
                 (json_bytes(status, &body), true)
             }
         };
-        if stream.write_all(&bytes).is_err() || !keep {
+        if send(stream.get_mut(), &bytes).is_err() || !keep {
             return;
         }
     }
+}
+
+fn send(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.flush()
 }
 
 pub(crate) fn json_bytes(status: u16, body: &Value) -> Vec<u8> {
@@ -160,7 +213,7 @@ pub(crate) fn json_bytes(status: u16, body: &Value) -> Vec<u8> {
     .into_bytes()
 }
 
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
+fn read_request(reader: &mut impl BufRead) -> Option<(String, Value)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head).ok()? == 0 {
