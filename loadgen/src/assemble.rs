@@ -41,13 +41,14 @@ pub(crate) fn totals(stages: &[StageResult]) -> Totals {
     totals
 }
 
+/// A verdict, and whether the client itself could be trusted.
+pub(crate) struct Judged {
+    pub(crate) facts: VerdictFacts,
+    pub(crate) trusted: bool,
+}
+
 /// Judges each stage, then the whole; a closed loop without goals on latency asks nothing of its client.
-pub(crate) fn judge(
-    stages: &mut [StageResult],
-    limits: &[Limits],
-    busy: &[f64],
-    closed: bool,
-) -> VerdictFacts {
+pub(crate) fn judge(stages: &mut [StageResult], limits: &[Limits], busy: &[f64], closed: bool) -> Judged {
     for (stage, limits) in stages.iter_mut().zip(limits) {
         stage.goals = stage_goals(stage, limits);
     }
@@ -63,7 +64,9 @@ pub(crate) fn judge(
         .collect();
     let asked = !closed || trust.iter().any(|stage| stage.strictest_us.is_some());
     let distrust = if asked { goals::distrust(&trust, busy) } else { Vec::new() };
-    goals::verdict(distrust, stages.iter().map(|stage| (stage.name.as_str(), stage.goals.as_slice())))
+    let trusted = distrust.is_empty();
+    let judged = stages.iter().map(|stage| (stage.name.as_str(), stage.goals.as_slice()));
+    Judged { facts: goals::verdict(distrust, judged), trusted }
 }
 
 /// In a warm-up a wrong answer is still wrong; nothing else is judged there.
@@ -79,19 +82,26 @@ fn stage_goals(stage: &StageResult, limits: &Limits) -> Vec<Goal> {
     goals.into_iter().filter(|goal| goal.what == "wrong_answers_max").collect()
 }
 
-/// Whether some goal of a measured stage cannot be met any more.
-pub(crate) fn is_lost(collector: &Collector, scenario: &Scenario) -> bool {
-    let stages = scenario.plan.stages.iter().zip(&scenario.goals).enumerate();
-    let mut measured = stages.filter(|(_, (plan, _))| !plan.warmup);
-    measured.any(|(index, (plan, limits))| {
+/// A goal that cannot be met any more, in words.
+pub(crate) fn lost_goal(collector: &Collector, scenario: &Scenario) -> Option<String> {
+    let mut stages = scenario.plan.stages.iter().zip(&scenario.goals).enumerate();
+    stages.find_map(|(index, (plan, limits))| {
         let stage = collector.stage(index);
+        if plan.warmup {
+            let wrong = limits.is_wrong(goals::ALL, &stage.total);
+            return wrong.then(|| format!("stage {}: wrong_answers_max", plan.name));
+        }
         let expected = |tallied: &Tallied| {
             let share = tallied.intended as f64 / stage.total.intended.max(1) as f64;
             (plan.mass * share).max(tallied.intended as f64)
         };
         let endpoints = stage.endpoints.iter().map(|(name, tallied)| (name.as_str(), tallied));
-        let mut all = std::iter::once(("all", &stage.total)).chain(endpoints);
-        all.any(|(name, tallied)| limits.is_lost(name, tallied, expected(tallied)))
+        let mut all = std::iter::once((goals::ALL, &stage.total)).chain(endpoints);
+        let (name, what) = all.find_map(|(name, tallied)| {
+            limits.lost(name, tallied, expected(tallied)).map(|what| (name, what))
+        })?;
+        let place = if name == goals::ALL { String::new() } else { format!(" of {name}") };
+        Some(format!("stage {}: {what}{place}", plan.name))
     })
 }
 
@@ -132,8 +142,9 @@ pub(crate) fn run_result(
     let timeline = collector.timeline();
     let mut stages: Vec<StageResult> = (0..scenario.plan.stages.len()).map(|i| collector.stage(i)).collect();
     let busy = collector.busy_shares();
-    let mut verdict = judge(&mut stages, &scenario.goals, &busy, scenario.is_closed());
-    verdict = with_ending(verdict, ended);
+    let judged = judge(&mut stages, &scenario.goals, &busy, scenario.is_closed());
+    let trusted = judged.trusted;
+    let verdict = with_ending(judged, &ended);
     let totals = totals(&stages);
     let from_ns =
         scenario.plan.stages.iter().find(|stage| !stage.warmup).map_or(0, |stage| stage.starts_at_ns);
@@ -149,7 +160,7 @@ pub(crate) fn run_result(
         connections_configured: scenario.connections as u64,
         targets: target_facts(setup),
         shard: setup.shard(),
-        ended_by: ended_by(scenario, ended, totals.total.intended).to_owned(),
+        ended_by: ended_by(scenario, &ended, totals.total.intended).to_owned(),
         elapsed_ms: elapsed_ns / 1_000_000,
         answers_per_s: (answers as f64 / (elapsed_ns as f64 / 1e9).max(1e-9) * 10.0).round() / 10.0,
         lateness_us: totals.lateness,
@@ -160,6 +171,7 @@ pub(crate) fn run_result(
         swaps: collector.swaps(),
         first_wrong: collector.first_wrong.as_ref().map(first_wrong_facts),
         client: ClientFacts {
+            trusted,
             busy_share_by_thread: busy.iter().map(|share| (share * 1_000.0).round() / 1_000.0).collect(),
             cpu_ns_per_request: collector.busy_ns.checked_div(collector.progress.sent),
             busy_share_max: BUSY_SHARE_MAX,
@@ -173,24 +185,31 @@ pub(crate) fn run_result(
     }
 }
 
-/// What an early end, by its name, means for the verdict.
-pub(crate) fn with_early_end(verdict: VerdictFacts, ended_by: &str) -> VerdictFacts {
-    match ended_by {
-        "goal_missed" => with_ending(verdict, Ended::GoalMissed),
-        "interrupted" => with_ending(verdict, Ended::Interrupted),
-        _ => verdict,
-    }
+/// What an early end of some shard, by its name, means for the verdict of the whole.
+pub(crate) fn with_early_end(judged: Judged, ended_by: &str) -> VerdictFacts {
+    let ended = match ended_by {
+        "goal_missed" => Ended::GoalMissed("a goal".to_owned()),
+        "interrupted" => Ended::Interrupted,
+        _ => Ended::AsPlanned,
+    };
+    with_ending(judged, &ended)
 }
 
-/// A run that was ended early cannot be met: nobody knows what the rest would have brought.
-fn with_ending(mut facts: VerdictFacts, ended: Ended) -> VerdictFacts {
+/// A run that was ended early cannot be met: nobody knows what the rest would have brought. A goal that was lost
+/// is missed even where its percentile has too few samples by then; not so where the client is not to be trusted.
+fn with_ending(judged: Judged, ended: &Ended) -> VerdictFacts {
+    let Judged { mut facts, trusted } = judged;
     match ended {
         Ended::AsPlanned => {}
-        Ended::GoalMissed if facts.verdict != Verdict::Invalid || facts.reasons.is_empty() => {
-            facts.verdict = Verdict::Missed;
-            facts.reasons.push("the run was ended as soon as a goal could not be met any more".to_owned());
+        Ended::GoalMissed(what) => {
+            let reason = format!("{what} could not be met any more: the run was ended");
+            if trusted {
+                facts.verdict = Verdict::Missed;
+                facts.reasons.insert(0, reason);
+            } else {
+                facts.reasons.push(reason);
+            }
         }
-        Ended::GoalMissed => facts.reasons.push("the run was ended early".to_owned()),
         Ended::Interrupted => {
             if facts.verdict == Verdict::Met {
                 facts.verdict = Verdict::Invalid;
@@ -201,9 +220,9 @@ fn with_ending(mut facts: VerdictFacts, ended: Ended) -> VerdictFacts {
     facts
 }
 
-fn ended_by(scenario: &Scenario, ended: Ended, intended: u64) -> &'static str {
+fn ended_by(scenario: &Scenario, ended: &Ended, intended: u64) -> &'static str {
     match (ended, scenario.pace) {
-        (Ended::GoalMissed, _) => "goal_missed",
+        (Ended::GoalMissed(_), _) => "goal_missed",
         (Ended::Interrupted, _) => "interrupted",
         (Ended::AsPlanned, Pace::Open(_)) => "schedule",
         (Ended::AsPlanned, Pace::Closed { requests_max }) if intended >= requests_max => "requests_max",

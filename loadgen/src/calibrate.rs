@@ -2,11 +2,11 @@
 //! the latency below which nothing can be told apart.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::assemble;
 use crate::base_url::BaseUrl;
-use crate::capacity::{Search, Searcher, try_at};
+use crate::capacity::{Search, Searcher, Tries, Trying};
 use crate::cli::CalibrateArgs;
 use crate::null_server::NullServer;
 use crate::result::{CalibrationResult, CapacityStep};
@@ -19,8 +19,8 @@ use crate::targets::Targets;
 /// The floor is measured where nothing waits for anything.
 const FLOOR_PER_S: f64 = 1_000.0;
 const FLOOR_S: f64 = 10.0;
-const FROM_PER_S: f64 = 8_000.0;
-const MAX_PER_S: f64 = 1_000_000.0;
+/// More than doubling and bisecting can take at the longest step.
+const BUDGET: Duration = Duration::from_secs(86_400);
 
 /// The scenario of a calibration, as TOML.
 pub(crate) fn scenario(args: &CalibrateArgs) -> Result<Scenario, ScenarioError> {
@@ -53,15 +53,23 @@ pub(crate) fn calibrate(
         handicap_ns: 0,
     };
     let step_s = f64::from(args.step_s);
-    let floor = try_at(&setup, scenario, &url, FLOOR_PER_S, FLOOR_S)?;
-    let search = Search { from_per_s: FROM_PER_S, max_per_s: MAX_PER_S, step_s, repeats: 1 };
-    let mut searcher = Searcher::new(|rate| try_at(&setup, scenario, &url, rate, step_s), tell);
-    let (ceiling_per_s, ..) = searcher.bracket(&search)?;
+    let tries = |step_s| Tries { setup: &setup, scenario, url: &url, step_s };
+    let floor = tries(FLOOR_S).at(FLOOR_PER_S)?;
+    let (tries, started) = (tries(step_s), Instant::now());
+    let (from_per_s, max_per_s) = (args.from_rate.into(), args.rate_max.into());
+    let search = Search { from_per_s, max_per_s, repeats: 1, budget: BUDGET };
+    let trying = Trying {
+        run: &mut |rate| tries.at(rate),
+        seconds: &|rate| tries.seconds(rate),
+        elapsed: &|| started.elapsed(),
+    };
+    let mut searcher = Searcher::new(search, trying, tell);
+    let ceiling_per_s = searcher.bracket()?.low_per_s;
     Ok(CalibrationResult {
         provenance: assemble::provenance(scenario, setup.seed, started_at),
         ceiling_per_s,
         floor_us: floor.total.latency_us.summary(),
         lateness_us: floor.lateness_us.summary(),
-        steps: searcher.into_steps(),
+        steps: searcher.steps,
     })
 }

@@ -184,6 +184,10 @@ pub(crate) struct CapacityArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub(crate) repeats: u32,
 
+    /// Seconds the search may take: no try begins that would end later, and the result says when this ended it
+    #[arg(long, value_name = "S", default_value_t = 1_800, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) budget_s: u32,
+
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -194,7 +198,7 @@ pub(crate) struct CompareArgs {
     #[arg(value_name = "RESULT", num_args = 2, conflicts_with_all = ["a_url", "b_url"], required_unless_present = "a_url")]
     pub(crate) results: Vec<PathBuf>,
 
-    /// The first server; then --b-url, --targets and --scenario or --rate must be given too
+    /// The first server; then --b-url, --targets and --scenario must be given too
     #[arg(long, value_name = "URL", requires_all = ["b_url", "targets", "scenario"])]
     pub(crate) a_url: Option<String>,
 
@@ -239,6 +243,14 @@ pub(crate) struct CalibrateArgs {
     /// Connections
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) connections: u32,
+
+    /// The first rate tried
+    #[arg(long, value_name = "N", default_value_t = 8_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) from_rate: u32,
+
+    /// The highest rate tried
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) rate_max: u32,
 
     /// Seconds at each rate
     #[arg(long, value_name = "S", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=600))]

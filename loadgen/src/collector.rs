@@ -88,6 +88,8 @@ pub(crate) struct Collector {
     points: Vec<TimelinePoint>,
     /// How far each sender is.
     until_ns: Vec<u64>,
+    /// How many requests wait at each sender.
+    waiting: Vec<u64>,
     pub(crate) last_end_ns: u64,
     pub(crate) busy_ns: u64,
     pub(crate) first_wrong: Option<FirstWrong>,
@@ -121,6 +123,7 @@ impl Collector {
             open: BTreeMap::new(),
             points: Vec::new(),
             until_ns: vec![0; senders],
+            waiting: vec![0; senders],
             last_end_ns: 0,
             busy_ns: 0,
             first_wrong: None,
@@ -171,6 +174,7 @@ impl Collector {
             self.first_wrong = Some(first);
         }
         self.until_ns[batch.sender] = batch.until_ns;
+        self.waiting[batch.sender] = batch.waiting;
         self.close_intervals();
     }
 
@@ -226,6 +230,11 @@ impl Collector {
     fn generation_at(&self, time_ns: u64) -> Option<String> {
         let earlier = self.generations.iter().filter(|(at, _)| *at <= time_ns);
         earlier.max_by_key(|(at, _)| *at).map(|(_, name)| name.clone())
+    }
+
+    /// Due, but without a connection when the senders last told.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.iter().sum()
     }
 
     pub(crate) fn generation(&self) -> Option<String> {

@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base_url::BaseUrl;
 use crate::calibrate;
-use crate::capacity::{self, Search};
+use crate::capacity::{self, Search, Tries};
 use crate::cli::{CalibrateArgs, CapacityArgs, Cli, Command, CompareArgs, MergeArgs, RunArgs, TrafficArgs};
 use crate::compare::{self, CompareError, Side};
 use crate::config::{self, ConfigError, SetupError};
@@ -136,7 +137,7 @@ fn capacity_command(
         return Err(ConfigError::RateBounds.into());
     }
     let scenario = config::scenario(&args.traffic, STEADY_TOML)?;
-    if scenario.measured_goals().is_none_or(|goals| goals.latency_goals().next().is_none()) {
+    if scenario.measured_goals().is_none_or(|goals| goals.all_latency_goals().is_empty()) {
         let advice =
             "capacity needs a goal on latency: give --scenario with [goals], or --goal p99_9_us=5000";
         return Err(ConfigError::NoGoals(advice).into());
@@ -145,10 +146,15 @@ fn capacity_command(
     let search = Search {
         from_per_s: args.from_rate.into(),
         max_per_s: args.rate_max.into(),
-        step_s: args.step_s.into(),
         repeats: args.repeats,
+        budget: Duration::from_secs(args.budget_s.into()),
     };
-    let result = capacity::search(&setup, &scenario, &url, &search, &mut step_teller(notes))?;
+    let tries = Tries { setup: &setup, scenario: &scenario, url: &url, step_s: args.step_s.into() };
+    let needed_s = capacity::least_seconds(&tries, search.from_per_s).ceil() as u64;
+    if needed_s > args.budget_s.into() {
+        return Err(ConfigError::Budget { budget_s: args.budget_s, needed_s }.into());
+    }
+    let result = capacity::search(&tries, search, &mut step_teller(notes))?;
     let verdict = result.verdict.verdict;
     write(&args.output, result, verdict, out)
 }
@@ -162,6 +168,9 @@ fn calibrate_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
+    if args.from_rate > args.rate_max {
+        return Err(ConfigError::RateBounds.into());
+    }
     let scenario = calibrate::scenario(args).map_err(ConfigError::Scenario)?;
     let result = calibrate::calibrate(args, &scenario, &mut step_teller(notes))?;
     write(&args.output, result, Verdict::Met, out)

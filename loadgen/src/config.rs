@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::base_url::{BaseUrl, UrlError};
 use crate::cli::{ArrivalsArg, EndpointArg, RunArgs, TrafficArgs};
+use crate::goals::ALL;
 use crate::keys::{self, KeysError};
 use crate::run::Setup;
 use crate::scenario::{Class, Scenario, ScenarioError};
@@ -40,6 +41,13 @@ pub(crate) enum ConfigError {
     NoGoals(&'static str),
     #[error("--from-rate must not exceed --rate-max")]
     RateBounds,
+    #[error(
+        "--budget-s {budget_s}: one try at --from-rate and one round of confirmation take {needed_s} s; give more, \
+         begin with a higher --from-rate, or ask for a lower percentile, which needs fewer samples"
+    )]
+    Budget { budget_s: u32, needed_s: u64 },
+    #[error("the goals of the {0} endpoint would be ignored: it is never asked; leave them out")]
+    GoalsUnused(&'static str),
 }
 
 /// What reading the arguments' files can meet.
@@ -92,7 +100,15 @@ pub(crate) fn scenario(args: &TrafficArgs, pace_toml: &str) -> Result<Scenario, 
     if let Some(seed) = args.seed {
         scenario.seed = seed;
     }
-    check_keys(args, &endpoints(args, &scenario))?;
+    let endpoints = endpoints(args, &scenario);
+    check_keys(args, &endpoints)?;
+    for limits in &scenario.goals {
+        for (name, _) in limits.by_endpoint().into_iter().filter(|(name, _)| *name != ALL) {
+            if !endpoints.iter().any(|endpoint| endpoint.code() == name) {
+                return Err(ConfigError::GoalsUnused(name));
+            }
+        }
+    }
     Ok(scenario)
 }
 

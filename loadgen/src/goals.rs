@@ -47,7 +47,7 @@ const PERCENTILES: [(&str, u64); 5] = [
 ];
 
 /// Which requests a goal is about, and its limits.
-const ALL: &str = "all";
+pub(crate) const ALL: &str = "all";
 
 impl Limits {
     fn percentile_limits(&self) -> [Option<u64>; 5] {
@@ -60,6 +60,14 @@ impl Limits {
         PERCENTILES.iter().zip(limits).filter_map(|(&(what, ppm), limit)| Some((what, ppm, limit?)))
     }
 
+    /// The same over all endpoints, each with whose goal it is: `all`, `general` or `personal`.
+    pub(crate) fn all_latency_goals(&self) -> Vec<(&'static str, (&'static str, u64, u64))> {
+        let by_endpoint = self.by_endpoint().into_iter();
+        by_endpoint
+            .flat_map(|(endpoint, limits)| limits.latency_goals().map(move |goal| (endpoint, goal)))
+            .collect()
+    }
+
     /// `all` first, then the endpoints that have goals of their own.
     pub(crate) fn by_endpoint(&self) -> Vec<(&'static str, &Limits)> {
         let own = [("general", &self.general), ("personal", &self.personal)];
@@ -69,7 +77,7 @@ impl Limits {
 
     /// The strictest limit on latency, which bounds how late the client itself may be.
     pub(crate) fn strictest_us(&self) -> Option<u64> {
-        self.by_endpoint().iter().flat_map(|(_, limits)| limits.latency_goals()).map(|goal| goal.2).min()
+        self.all_latency_goals().into_iter().map(|(_, (.., limit))| limit).min()
     }
 
     /// Judges what came; unless the scenario allows them, no wrong answer and no error is accepted.
@@ -93,21 +101,31 @@ impl Limits {
         goals
     }
 
-    /// Whether a goal can no longer be met, whatever still comes of `expected` requests.
-    pub(crate) fn is_lost(&self, endpoint: &str, tallied: &Tallied, expected: f64) -> bool {
+    /// A goal that can no longer be met, whatever still comes of `expected` requests.
+    pub(crate) fn lost(&self, endpoint: &str, tallied: &Tallied, expected: f64) -> Option<&'static str> {
         let limits = match endpoint {
-            "general" => self.general.as_deref(),
-            "personal" => self.personal.as_deref(),
-            _ => Some(self),
+            "general" => self.general.as_deref()?,
+            "personal" => self.personal.as_deref()?,
+            _ => self,
         };
-        let Some(limits) = limits else { return false };
-        let late = limits.latency_goals().any(|(_, ppm, limit)| {
+        let late = limits.latency_goals().find(|(_, ppm, limit)| {
             let allowed = expected * (1_000_000 - ppm) as f64 / 1e6;
-            over(&tallied.latency_us, limit) as f64 > allowed + 4.0 * allowed.sqrt() + 1.0
+            over(&tallied.latency_us, *limit) as f64 > allowed + 4.0 * allowed.sqrt() + 1.0
         });
-        let wrong = limits.wrong_answers_max.unwrap_or(if endpoint == ALL { 0 } else { u64::MAX });
         let errors = limits.errors_share_max.unwrap_or(if endpoint == ALL { 0.0 } else { 1.0 });
-        late || tallied.wrong_answers > wrong || tallied.errors as f64 > errors * expected * 1.01
+        if limits.is_wrong(endpoint, tallied) {
+            return Some("wrong_answers_max");
+        }
+        if tallied.errors as f64 > errors * expected * 1.01 {
+            return Some("errors_share_max");
+        }
+        late.map(|(what, ..)| what)
+    }
+
+    /// Whether more answers were wrong than these limits of the endpoint's own allow; it holds in a warm-up too.
+    pub(crate) fn is_wrong(&self, endpoint: &str, tallied: &Tallied) -> bool {
+        let unless_set = if endpoint == ALL { 0 } else { u64::MAX };
+        tallied.wrong_answers > self.wrong_answers_max.unwrap_or(unless_set)
     }
 }
 

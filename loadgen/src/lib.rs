@@ -28,6 +28,7 @@ mod host;
 mod http;
 mod keys;
 mod latency;
+mod levels;
 mod live;
 mod merge;
 mod null_server;

@@ -39,12 +39,10 @@ pub(crate) fn merge(mut parts: Vec<RunResult>) -> Result<RunResult, MergeError> 
         add(&mut whole, part);
     }
     let scenario = Scenario::parse(&whole.provenance.scenario.name, &whole.provenance.scenario.text)?;
-    let early = whole.ended_by != "schedule";
     let busy = whole.client.busy_share_by_thread.clone();
-    whole.verdict = assemble::judge(&mut whole.stages, &scenario.goals, &busy, scenario.is_closed());
-    if early {
-        whole.verdict = assemble::with_early_end(whole.verdict, &whole.ended_by);
-    }
+    let judged = assemble::judge(&mut whole.stages, &scenario.goals, &busy, scenario.is_closed());
+    whole.client.trusted = judged.trusted;
+    whole.verdict = assemble::with_early_end(judged, &whole.ended_by);
     let totals = assemble::totals(&whole.stages);
     let answers = totals.total.answers();
     whole.answers_per_s = (answers as f64 / (whole.elapsed_ms as f64 / 1e3).max(1e-9) * 10.0).round() / 10.0;

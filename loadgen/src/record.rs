@@ -126,6 +126,8 @@ pub(crate) struct Batch {
     /// Generations of the server's snapshot and when an answer first named them.
     pub(crate) generations: Vec<(u64, String)>,
     pub(crate) first_wrong: Option<FirstWrong>,
+    /// Due, but without a connection yet.
+    pub(crate) waiting: u64,
     pub(crate) is_last: bool,
 }
 

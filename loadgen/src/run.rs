@@ -60,10 +60,11 @@ impl Setup {
 }
 
 /// How a run came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ended {
     AsPlanned,
-    GoalMissed,
+    /// This goal could not be met any more.
+    GoalMissed(String),
     Interrupted,
 }
 
@@ -206,8 +207,10 @@ fn collect(
         if ended == Ended::AsPlanned {
             if feed.stop_requested() {
                 ended = Ended::Interrupted;
-            } else if scenario.abort_on_miss && assemble::is_lost(collector, scenario) {
-                ended = Ended::GoalMissed;
+            } else if scenario.abort_on_miss
+                && let Some(goal) = assemble::lost_goal(collector, scenario)
+            {
+                ended = Ended::GoalMissed(goal);
             }
             shared.stop.store(ended != Ended::AsPlanned, Ordering::Relaxed);
         }
@@ -255,7 +258,8 @@ impl Watch {
         self.shown.stage.clone_from(&plan.stages[number].name);
         (self.shown.stage_number, self.shown.stages) = (number + 1, plan.stages.len());
         (self.shown.elapsed, self.shown.total) = (clock.elapsed(), Duration::from_nanos(plan.duration_ns()));
-        self.shown.in_flight = now.intended.saturating_sub(now.ended);
+        self.shown.waiting = collector.waiting();
+        self.shown.in_flight = now.intended.saturating_sub(now.ended + self.shown.waiting);
         (self.shown.intended, self.shown.answered) = (now.intended, now.answered);
         (self.shown.wrong_answers, self.shown.errors) = (now.wrong, now.errors);
         self.shown.generation = collector.generation();

@@ -32,7 +32,7 @@ pub(crate) struct LiveSnapshot {
     pub(crate) sent_per_s: f64,
     pub(crate) answered_per_s: f64,
     /// Due, but no connection was free for them yet.
-    pub(crate) backlog: u64,
+    pub(crate) waiting: u64,
     pub(crate) in_flight: u64,
     pub(crate) intended: u64,
     pub(crate) answered: u64,
@@ -62,7 +62,7 @@ impl Default for LiveSnapshot {
             intended_per_s: 0.0,
             sent_per_s: 0.0,
             answered_per_s: 0.0,
-            backlog: 0,
+            waiting: 0,
             in_flight: 0,
             intended: 0,
             answered: 0,

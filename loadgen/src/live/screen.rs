@@ -144,7 +144,7 @@ fn rate_lines(s: &LiveSnapshot) -> Vec<Line<'static>> {
             Span::styled(s.wrong_answers.to_string(), alarm(s.wrong_answers > 0)),
             Span::raw("   errors "),
             Span::styled(s.errors.to_string(), alarm(s.errors > 0)),
-            Span::raw(format!("   waiting {}   in flight {}", s.backlog, s.in_flight)),
+            Span::raw(format!("   waiting {}   in flight {}", s.waiting, s.in_flight)),
         ]),
         row("generation", format!("{generation}, {} swaps", s.swaps), Style::new()),
     ]
@@ -229,7 +229,7 @@ mod tests {
             answered_per_s: 9_990.0,
             wrong_answers: 7,
             errors: 11,
-            backlog: 5,
+            waiting: 5,
             latency_us: latencies.summary(),
             busy_share: 0.42,
             generation: Some("2026-11-22-3fa9c1d2e4b5".to_owned()),

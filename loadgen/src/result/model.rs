@@ -281,6 +281,8 @@ pub(crate) struct ConnectionFacts {
 /// How the client itself did: whether it could be trusted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ClientFacts {
+    /// On time and not too busy: whatever the verdict is, it is the server's doing.
+    pub(crate) trusted: bool,
     /// Of each sending thread, spinning excluded; the greatest decides.
     pub(crate) busy_share_by_thread: Vec<f64>,
     pub(crate) cpu_ns_per_request: Option<u64>,

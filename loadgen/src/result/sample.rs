@@ -165,6 +165,7 @@ pub(crate) fn run() -> RunResult {
             tls_resumed_us: latencies(400, 1),
         },
         client: ClientFacts {
+            trusted: true,
             busy_share_by_thread: vec![0.31],
             cpu_ns_per_request: Some(9_400),
             busy_share_max: 0.8,
@@ -217,6 +218,8 @@ pub(crate) fn capacity() -> CapacityResult {
         capacity_per_s: Some(17_000.0),
         interval_per_s: Some([17_000.0, 18_000.0]),
         limited_by: Limit::Server,
+        budget_s: 1_800,
+        ended_by_budget: false,
         steps: steps.collect(),
     }
 }

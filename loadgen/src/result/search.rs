@@ -21,9 +21,14 @@ pub(crate) struct CapacityResult {
     pub(crate) goal_percentile: Option<String>,
     /// Absent when not even the lowest rate met the goals.
     pub(crate) capacity_per_s: Option<f64>,
-    /// The highest confirmed rate and the lowest that failed.
+    /// The highest rate at which every repeat was met, and the lowest from which on none was. Absent where no rate
+    /// bounds the capacity from above.
     pub(crate) interval_per_s: Option<[f64; 2]>,
     pub(crate) limited_by: Limit,
+    /// How long the search may take.
+    pub(crate) budget_s: u64,
+    /// The budget ended the search before it was done.
+    pub(crate) ended_by_budget: bool,
     /// In the order in which they ran.
     pub(crate) steps: Vec<CapacityStep>,
 }
@@ -38,6 +43,8 @@ pub(crate) enum Limit {
     Client,
     /// The highest rate the search was allowed to try.
     SearchBound,
+    /// The time that the search was given, before any rate was not met.
+    Budget,
 }
 
 /// One try at one rate.

@@ -8,7 +8,7 @@ use crate::result::csv::phase;
 use crate::result::document::Document;
 use crate::result::model::{ConnectionFacts, Provenance, RunResult, StageResult};
 use crate::result::search::{CalibrationResult, CapacityResult, CapacityStep, CompareResult, Limit};
-use crate::result::verdict::{Goal, VerdictFacts};
+use crate::result::verdict::{Goal, Verdict, VerdictFacts};
 
 pub(crate) const LATENCY_COVERS: &str =
     "answers, right or wrong, and timeouts; not error statuses and broken connections";
@@ -162,6 +162,7 @@ pub(crate) fn describe_capacity(capacity: &CapacityResult) -> String {
         Limit::Server => "limited by the server",
         Limit::Client => "limited by the client: the server can do more",
         Limit::SearchBound => "limited by the highest rate the search may try",
+        Limit::Budget => "limited by the time the search may take: no rate was too high",
     };
     match (capacity.capacity_per_s, capacity.interval_per_s) {
         (Some(rate), Some([low, high])) => {
@@ -172,7 +173,10 @@ pub(crate) fn describe_capacity(capacity: &CapacityResult) -> String {
                 number(high)
             )
         }
-        (Some(rate), None) => format!("capacity {} a second; {limit}", number(rate)),
+        (Some(rate), None) => format!("capacity {} a second, without an upper bound; {limit}", number(rate)),
+        (None, _) if capacity.steps.iter().any(|step| step.verdict == Verdict::Met) => {
+            format!("capacity unknown: no rate that met the goals once was confirmed; {limit}")
+        }
         (None, _) => format!("capacity unknown: not even the lowest rate met the goals; {limit}"),
     }
 }

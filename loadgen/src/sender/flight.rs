@@ -12,7 +12,7 @@ use crate::sender::lanes::Flight;
 impl Sender {
     /// Gives waiting requests to free connections, in the order in which they fell due.
     pub(super) fn dispatch(&mut self) {
-        while self.intake.is_waiting() {
+        while self.intake.waiting() > 0 {
             let Some(lane) = self.lanes.take_free() else { return };
             let Some(request) = self.intake.next() else { return };
             self.launch(lane, request);

@@ -71,8 +71,8 @@ impl Intake {
         self.waiting.push_back(Waiting { slot, pick, lateness_ns, tries });
     }
 
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Nothing waits and nothing will be asked again.

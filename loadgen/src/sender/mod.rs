@@ -118,10 +118,10 @@ impl Sender {
             let next = self.take_up(now);
             self.dispatch();
             if now >= self.report.due_ns() {
-                self.report.send(now, false);
+                self.report.send(now, self.intake.waiting(), false);
             }
             if next == NEVER && self.is_done() {
-                self.report.send(self.now(), true);
+                self.report.send(self.now(), 0, true);
                 return;
             }
             let wake = self.next_event_ns(next);

@@ -99,7 +99,7 @@ impl Report {
         self.from_ns + BATCH_NS
     }
 
-    pub(super) fn send(&mut self, now: u64, is_last: bool) {
+    pub(super) fn send(&mut self, now: u64, waiting: usize, is_last: bool) {
         let cpu = thread_cpu_ns();
         let next = Batch {
             sender: self.batch.sender,
@@ -110,7 +110,7 @@ impl Report {
         batch.until_ns = if is_last { NEVER } else { now };
         batch.wall_ns = now - self.from_ns;
         batch.busy_ns = (cpu - self.cpu_ns).saturating_sub(self.spun_ns);
-        batch.is_last = is_last;
+        (batch.waiting, batch.is_last) = (waiting as u64, is_last);
         (self.cpu_ns, self.spun_ns, self.from_ns) = (cpu, 0, now);
         // Nobody listens any more only when the run has failed elsewhere.
         let _ = self.out.send(batch);

@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails, in its helpers too")]
 
 mod failures;
+mod goals;
 mod open;
 mod report;
 mod run;
+mod search;
 mod server;
 mod tls;
 mod usage;

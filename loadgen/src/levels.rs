@@ -1,0 +1,192 @@
+//! Rates that are repeated around a candidate for the capacity, and what they come to together. Pure.
+
+use crate::capacity::Found;
+use crate::result::Limit;
+
+/// The first levels, as parts of the candidate.
+pub(crate) const PARTS: [f64; 5] = [1.0 / (STEP * STEP), 1.0 / STEP, 1.0, STEP, STEP * STEP];
+/// From one level to the next.
+const STEP: f64 = 1.08;
+
+/// One rate and how its repeats ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Level {
+    rate_per_s: f64,
+    tried: u32,
+    met: u32,
+    /// Of those not met, how many for want of trust in the client.
+    distrusted: u32,
+    /// Around the candidate, and not added later to find a bound.
+    is_first: bool,
+}
+
+impl Level {
+    fn is_mostly_met(&self) -> bool {
+        self.met * 2 > self.tried
+    }
+
+    fn is_always_met(&self) -> bool {
+        self.tried > 0 && self.met == self.tried
+    }
+}
+
+/// Levels in the order of their rates.
+#[derive(Debug, Clone)]
+pub(crate) struct Levels {
+    levels: Vec<Level>,
+    floor_per_s: f64,
+    max_per_s: f64,
+}
+
+impl Levels {
+    /// None yet; none will be below the floor or above the maximum.
+    pub(crate) fn new(floor_per_s: f64, max_per_s: f64) -> Levels {
+        Levels { levels: Vec::new(), floor_per_s, max_per_s }
+    }
+
+    /// The first levels to try.
+    pub(crate) fn around(&mut self, candidate: f64) -> Vec<f64> {
+        self.open(PARTS.iter().map(|part| candidate * part), true)
+    }
+
+    /// More levels, where not all of the lowest were met, or any of the highest.
+    pub(crate) fn missing_bounds(&mut self) -> Vec<f64> {
+        let (Some(lowest), Some(highest)) = (self.levels.first(), self.levels.last()) else {
+            return Vec::new();
+        };
+        let (low, high) = (lowest.rate_per_s, highest.rate_per_s);
+        let mut wanted = Vec::new();
+        if !lowest.is_always_met() {
+            wanted.extend([low / STEP, low / (STEP * STEP)]);
+        }
+        if highest.met > 0 {
+            wanted.extend([high * STEP, high * STEP * STEP]);
+        }
+        self.open(wanted.into_iter(), false)
+    }
+
+    /// Takes up those of the rates that are new and within bounds.
+    fn open(&mut self, rates: impl Iterator<Item = f64>, is_first: bool) -> Vec<f64> {
+        let mut fresh = Vec::new();
+        for rate in rates {
+            let rate = rate.clamp(self.floor_per_s.max(1.0), self.max_per_s).round();
+            if !self.levels.iter().any(|level| level.rate_per_s == rate) {
+                self.levels.push(Level { rate_per_s: rate, tried: 0, met: 0, distrusted: 0, is_first });
+                fresh.push(rate);
+            }
+        }
+        self.levels.sort_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s));
+        fresh
+    }
+
+    /// One more try of a level.
+    pub(crate) fn add(&mut self, rate: f64, found: Found) {
+        if let Some(level) = self.levels.iter_mut().find(|level| level.rate_per_s == rate) {
+            level.tried += 1;
+            level.met += u32::from(found == Found::Met);
+            level.distrusted += u32::from(found == Found::ClientDistrusted);
+        }
+    }
+
+    /// Whether each of the first levels was tried: what was met by some that came first in a shuffle is no capacity.
+    fn is_whole(&self) -> bool {
+        self.levels.iter().filter(|level| level.is_first).all(|level| level.tried > 0)
+    }
+
+    fn tried(&self) -> impl DoubleEndedIterator<Item = &Level> {
+        self.levels.iter().filter(|level| level.tried > 0)
+    }
+
+    /// The highest level up to which more than half of each level's repeats were met.
+    pub(crate) fn capacity_per_s(&self) -> Option<f64> {
+        let mostly = self.tried().take_while(|level| level.is_mostly_met());
+        mostly.last().map(|level| level.rate_per_s).filter(|_| self.is_whole())
+    }
+
+    /// The levels between which the capacity lies: up to the one all was met, from the other on nothing. Absent
+    /// where no level bounds it from above.
+    pub(crate) fn interval_per_s(&self) -> Option<[f64; 2]> {
+        self.capacity_per_s()?;
+        let low = self.tried().take_while(|level| level.is_always_met()).last();
+        let never = self.tried().rev().take_while(|level| level.met == 0).last();
+        let top = self.tried().next_back().filter(|level| level.rate_per_s >= self.max_per_s);
+        let high = never.or(top)?.rate_per_s;
+        Some([low.map_or(0.0, |level| level.rate_per_s), high])
+    }
+
+    /// Who kept the first level above the capacity from being met; absent where that is not known.
+    pub(crate) fn limited_by(&self) -> Option<Limit> {
+        let bounding = self.tried().find(|level| !level.is_mostly_met())?;
+        let missed = bounding.tried - bounding.met;
+        Some(if bounding.distrusted == missed { Limit::Client } else { Limit::Server })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three tries of each of five levels, of which so many were met; the others were the server's fault.
+    fn levels(met: [u32; 5]) -> Levels {
+        let mut levels = Levels::new(10.0, 10_000.0);
+        for (rate, met) in levels.around(1_000.0).into_iter().zip(met) {
+            for number in 0..3 {
+                levels.add(rate, if number < met { Found::Met } else { Found::ServerMissed });
+            }
+        }
+        levels
+    }
+
+    #[test]
+    fn the_capacity_is_the_highest_level_below_which_all_levels_are_mostly_met() {
+        for (met, capacity, interval) in [
+            ([3, 3, 3, 0, 0], Some(1_000.0), Some([1_000.0, 1_080.0])),
+            ([3, 3, 2, 1, 0], Some(1_000.0), Some([926.0, 1_166.0])),
+            ([3, 1, 3, 0, 0], Some(857.0), Some([857.0, 1_080.0])),
+            ([2, 2, 0, 0, 0], Some(926.0), Some([0.0, 1_000.0])),
+            ([3, 3, 3, 3, 1], Some(1_080.0), None),
+            ([1, 0, 0, 0, 0], None, None),
+        ] {
+            let levels = levels(met);
+            assert_eq!((levels.capacity_per_s(), levels.interval_per_s()), (capacity, interval), "{met:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_that_do_not_show_are_looked_for_outside() {
+        assert_eq!(levels([3, 3, 3, 0, 0]).missing_bounds(), Vec::<f64>::new());
+        assert_eq!(levels([3, 3, 3, 3, 1]).missing_bounds(), [1_259.0, 1_360.0]);
+        assert_eq!(levels([2, 1, 0, 0, 0]).missing_bounds(), [794.0, 735.0]);
+        let mut top = Levels::new(10.0, 1_000.0);
+        let rates = top.around(1_000.0);
+        assert_eq!(rates, [857.0, 926.0, 1_000.0], "nothing above the maximum");
+        rates.iter().for_each(|rate| top.add(*rate, Found::Met));
+        assert_eq!(top.missing_bounds(), Vec::<f64>::new());
+        assert_eq!(top.interval_per_s(), Some([1_000.0, 1_000.0]));
+        assert_eq!(top.limited_by(), None);
+    }
+
+    #[test]
+    fn who_bounds_the_capacity_is_told_by_the_level_above_it() {
+        let levels = levels([3, 3, 3, 0, 0]);
+        assert_eq!(levels.limited_by(), Some(Limit::Server));
+        let mut other = Levels::new(10.0, 10_000.0);
+        for rate in other.around(1_000.0) {
+            other.add(rate, if rate > 1_000.0 { Found::ClientDistrusted } else { Found::Met });
+        }
+        assert_eq!(other.limited_by(), Some(Limit::Client));
+        other.add(1_080.0, Found::ServerMissed);
+        assert_eq!(other.limited_by(), Some(Limit::Server), "one try that the client could be trusted in");
+    }
+
+    #[test]
+    fn a_round_that_was_not_finished_confirms_nothing() {
+        let mut unfinished = Levels::new(10.0, 10_000.0);
+        let rates = unfinished.around(1_000.0);
+        rates[1..].iter().for_each(|rate| unfinished.add(*rate, Found::Met));
+        assert_eq!((unfinished.capacity_per_s(), unfinished.interval_per_s()), (None, None));
+        unfinished.add(rates[0], Found::Met);
+        unfinished.missing_bounds();
+        assert_eq!(unfinished.capacity_per_s(), Some(1_166.0), "levels beyond may be left out");
+    }
+}
