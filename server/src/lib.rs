@@ -8,12 +8,14 @@
 //!
 //! What is absent is an invariant: no person ID or mobile number in a URL, a log line, a metric or an error.
 
+mod admin_request;
 mod answer;
 pub mod cli;
 mod clock;
 mod http;
 mod inquiry;
 mod language;
+mod listener;
 mod log;
 mod metrics;
 mod provider_file;

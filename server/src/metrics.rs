@@ -16,14 +16,17 @@ pub(crate) enum Endpoint {
     PersonalInquiries = 1,
     /// `GET /v1/inquiries/{tracking_code}`.
     Lookup = 2,
+    /// What operators ask on their own listener.
+    Admin = 3,
     /// Everything else but the health endpoints.
-    Other = 3,
+    Other = 4,
 }
 
-const ENDPOINTS: [(Endpoint, &str); 4] = [
+const ENDPOINTS: [(Endpoint, &str); 5] = [
     (Endpoint::Inquiries, "inquiries"),
     (Endpoint::PersonalInquiries, "personal_inquiries"),
     (Endpoint::Lookup, "lookup"),
+    (Endpoint::Admin, "admin"),
     (Endpoint::Other, "other"),
 ];
 const CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];

@@ -6,19 +6,20 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::{App, HttpServer, rt};
+use actix_web::{App, HttpServer};
 use engine::MobileKey;
 use ledger::Ledger;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use thiserror::Error;
 
-use crate::http::{State, configure};
+use crate::http::{Admin, State, configure, configure_admin};
+use crate::listener::Listener;
 use crate::provider_file::{ProviderFile, Seen};
 use crate::providers::ProvidersError;
 use crate::served::Served;
@@ -29,6 +30,9 @@ use crate::watch::{Look, Watcher};
 /// How often it is looked at `CURRENT`: a rollback by whichever way takes effect in less than a second.
 const LOOK_AT_CURRENT: Duration = Duration::from_millis(500);
 const LOOK_AT_PROVIDERS: Duration = Duration::from_secs(1);
+const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Nobody's treatment waits for an operator's answer.
+const ADMIN_DRAIN_TIMEOUT_S: u64 = 1;
 
 /// How often it is looked whether inquiries can be answered, until they can.
 const LOOK_READY: Duration = Duration::from_millis(10);
@@ -170,52 +174,84 @@ where
     let (served, providers) = (Arc::new(Served::default()), Arc::new(providers));
     let body_timeout = Duration::from_millis(settings.body_timeout_ms);
     let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, body_timeout));
-    let (address, handle, http) = start_http(settings.clone(), state.clone(), extra, events)?;
-    let running = Running { address, handle, http: Some(http), state, generations: None, providers: None };
+    let http = start_http(settings.clone(), state.clone(), extra, events)?;
     let source = Source {
-        snapshots_dir: parts.snapshots_dir,
+        snapshots_dir: parts.snapshots_dir.clone(),
         mobile_keys: parts.mobile_keys,
+        public_keys: settings.public_keys.clone(),
         memory_mode: settings.memory_mode,
     };
     let keeper = Keeper::new(served, source, Memory::new(settings.generations_memory_bytes));
-    running.watching(keeper, providers, seen).map_err(ServeError::Start)
+    let generations = follow_current(keeper).map_err(ServeError::Start)?;
+    let providers = follow_providers(providers, seen).map_err(ServeError::Start)?;
+    let admin = Admin { snapshots_dir: parts.snapshots_dir, waker: generations.waker().clone() };
+    let admin = start_admin(settings, state.clone(), admin)?;
+    Ok(Running { http, admin, state, generations, providers })
 }
 
-/// Runs the HTTP server on a thread of its own; returns once it listens.
+fn follow_current(mut keeper: Keeper) -> io::Result<Watcher> {
+    Watcher::start("generations", LOOK_AT_CURRENT, move |why, waker| keeper.look(why, waker))
+}
+
+fn follow_providers(providers: Arc<ProviderFile>, seen: Seen) -> io::Result<Watcher> {
+    let mut seen = Some(seen);
+    Watcher::start("providers", LOOK_AT_PROVIDERS, move |_, _| providers.look(&mut seen))
+}
+
+/// Starts the service's own listener.
 fn start_http<F>(
     settings: ServeSettings,
     state: Data<State>,
     extra: F,
     events: Option<Sender<Event>>,
-) -> Result<(SocketAddr, ServerHandle, JoinHandle<io::Result<()>>), ServeError>
+) -> Result<Listener, ServeError>
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let (started, listening) = channel();
-    let listen = settings.listen;
-    let run = move || {
-        let ended = rt::System::new().block_on(async {
-            match bind(&settings, state, extra) {
-                Ok((address, server)) => {
-                    let _ = started.send(Ok((address, server.handle())));
-                    server.await
-                }
-                Err(source) => {
-                    let _ = started.send(Err(source));
-                    Ok(())
-                }
-            }
-        });
+    let at_end = move || {
         if let Some(events) = events {
-            let _ = events.send(Event::HttpEnded);
+            let _ = events.send(Event::HttpEnded); // Nobody waits any more: the service stops.
         }
-        ended
     };
-    let http = thread::Builder::new().name("http".to_owned()).spawn(run).map_err(ServeError::Start)?;
-    let started = listening.recv().map_err(|_| ServeError::Http("it did not start".to_owned()))?;
-    let (address, handle) = started.map_err(|source| ServeError::Listen { listen, source })?;
-    tracing::info!(%address, "listening");
-    Ok((address, handle, http))
+    let http = Listener::start("http", settings.listen, move || bind(&settings, state, extra), at_end)?;
+    tracing::info!(address = %http.address(), "listening");
+    Ok(http)
+}
+
+/// Starts the admin endpoints' listener, if there is to be one.
+fn start_admin(
+    settings: &ServeSettings,
+    state: Data<State>,
+    admin: Admin,
+) -> Result<Option<Listener>, ServeError> {
+    let Some(listen) = settings.admin_listen else { return Ok(None) };
+    let (admin, settings) = (Data::new(admin), settings.clone());
+    let listener =
+        Listener::start("admin", listen, move || bind_admin(&settings, listen, state, admin), || {})?;
+    tracing::info!(address = %listener.address(), "listening for operators");
+    Ok(Some(listener))
+}
+
+/// One thread: operators are few, and what they ask must not take processors from inquiries.
+fn bind_admin(
+    settings: &ServeSettings,
+    listen: SocketAddr,
+    state: Data<State>,
+    admin: Data<Admin>,
+) -> io::Result<(SocketAddr, Server)> {
+    let app = move || {
+        let (state, admin) = (state.clone(), admin.clone());
+        App::new().configure(|config| configure_admin(config, state, admin))
+    };
+    let server = HttpServer::new(app)
+        .workers(1)
+        .max_connections(ADMIN_CONNECTIONS_MAX)
+        .client_request_timeout(Duration::from_millis(settings.head_timeout_ms))
+        .shutdown_timeout(ADMIN_DRAIN_TIMEOUT_S)
+        .disable_signals()
+        .bind(listen)?;
+    let address = server.addrs().first().copied().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((address, server.run()))
 }
 
 fn bind<F>(settings: &ServeSettings, state: Data<State>, extra: F) -> io::Result<(SocketAddr, Server)>
@@ -242,18 +278,22 @@ where
 
 /// A service that runs. Dropping it without [`Running::stop`] cuts its connections.
 pub struct Running {
-    address: SocketAddr,
-    handle: ServerHandle,
-    http: Option<JoinHandle<io::Result<()>>>,
+    http: Listener,
+    admin: Option<Listener>,
     state: Data<State>,
-    generations: Option<Watcher>,
-    providers: Option<Watcher>,
+    generations: Watcher,
+    providers: Watcher,
 }
 
 impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.http.address()
+    }
+
+    /// Where the admin endpoints listen, if they do.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Listener::address)
     }
 
     /// Whether inquiries can be answered.
@@ -273,8 +313,9 @@ impl Running {
 
     /// Looks for a new generation and changed providers at once.
     pub fn look_now(&self) {
-        let watchers = [&self.generations, &self.providers].into_iter().flatten();
-        watchers.for_each(|watcher| watcher.waker().look(Look::Asked));
+        [&self.generations, &self.providers]
+            .into_iter()
+            .for_each(|watcher| watcher.waker().look(Look::Asked));
     }
 
     /// Stops accepting, lets requests under way end within the drain time-out, then closes the ledger.
@@ -283,38 +324,9 @@ impl Running {
     /// [`ServeError`] when the server or the ledger had failed.
     pub fn stop(mut self) -> Result<(), ServeError> {
         self.state.begin_stop();
-        let http = self.end(true);
+        let admin = self.admin.as_mut().map_or(Ok(()), |admin| admin.end(true));
+        let http = self.http.end(true);
         self.state.ledger.close()?;
-        http
-    }
-
-    fn watching(
-        mut self,
-        mut keeper: Keeper,
-        providers: Arc<ProviderFile>,
-        seen: Seen,
-    ) -> io::Result<Running> {
-        let mut seen = Some(seen);
-        let follow = move |why, waker: &_| keeper.look(why, waker);
-        self.generations = Some(Watcher::start("generations", LOOK_AT_CURRENT, follow)?);
-        let take = move |_, _: &_| providers.look(&mut seen);
-        self.providers = Some(Watcher::start("providers", LOOK_AT_PROVIDERS, take)?);
-        Ok(self)
-    }
-
-    /// Ends the HTTP server and waits for its end.
-    fn end(&mut self, graceful: bool) -> Result<(), ServeError> {
-        let Some(http) = self.http.take() else { return Ok(()) };
-        drop(self.handle.stop(graceful)); // The command is sent; its future only tells the end.
-        match http.join() {
-            Ok(ended) => ended.map_err(|error| ServeError::Http(error.to_string())),
-            Err(_) => Err(ServeError::Http("it panicked".to_owned())),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.end(false); // Nobody is left to tell.
+        http.and(admin)
     }
 }

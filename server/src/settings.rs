@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 
 use engine::MemoryMode;
+use snapshots::PublicKey;
 
 /// Longest drain that may be set. A stop takes 30 s at most in all; the rest is for closing the ledger.
 pub const DRAIN_TIMEOUT_S_MAX: u64 = 28;
@@ -34,6 +35,8 @@ pub struct ServeSettings {
     pub memory_mode: MemoryMode,
     /// Memory that all generations together may take; none leaves it to the machine and its cgroups.
     pub generations_memory_bytes: Option<u64>,
+    /// Generations must be signed with one of these; with none, they may be unsigned.
+    pub public_keys: Vec<PublicKey>,
     /// Where the admin endpoints listen; none for nowhere.
     pub admin_listen: Option<SocketAddr>,
 }
@@ -52,6 +55,7 @@ impl Default for ServeSettings {
             ledger_queue_len_max: 65_536,
             memory_mode: MemoryMode::default(),
             generations_memory_bytes: None,
+            public_keys: Vec::new(),
             admin_listen: None,
         }
     }

@@ -150,12 +150,20 @@ codes! {
         "یافت نشد" / "Not found",
         "چیزی با این نشانی یا کد رهگیری برای شما یافت نشد؛ کد را بررسی کنید"
         / "Nothing was found for you under this address or tracking code; check the code";
+    UnknownGeneration 404 "unknown_generation":
+        "این نسخه موجود نیست" / "No such generation",
+        "نسخه‌ای با این نام در پوشه نسخه‌ها نیست؛ فهرست نسخه‌ها را ببینید"
+        / "No generation by that name is in the snapshots folder; see the list of generations";
     MethodNotAllowed 405 "method_not_allowed":
         "روش درخواست مجاز نیست" / "Method not allowed",
         "روش‌های مجاز در سرآیند Allow آمده‌اند" / "The Allow header names the methods that work here";
     RequestTimeout 408 "request_timeout":
         "درخواست به‌موقع نرسید" / "The request took too long",
         "بدنه درخواست در مهلت مقرر نرسید؛ دوباره بفرستید" / "The body did not arrive in time; send it again";
+    GenerationRefused 409 "generation_refused":
+        "نسخه پذیرفته نشد" / "The generation was refused",
+        "این کار انجام نشد یا نسخه پذیرفته نشد؛ دلیل در reason آمده است"
+        / "It was not done, or this server does not take the generation; the member reason says why";
     BodyTooLarge 413 "body_too_large":
         "درخواست بیش از اندازه بزرگ است" / "The body is too large",
         "بدنه درخواست نباید از ۴ کیبی‌بایت بیشتر باشد" / "The body may not exceed 4 KiB";
@@ -198,6 +206,13 @@ codes! {
         "این تاریخ برای این کلید مجاز نیست" / "This key may not ask about this date",
         "این کلید تنها درباره تاریخ‌های مجاز خود می‌پرسد: امروز، یا برای رسیدگی به اسناد ۳۶۵ روز گذشته"
         / "A key may ask about its own dates only: today, or for claims also the last 365 days";
+    BadGeneration 422 "bad_generation":
+        "نام نسخه نادرست است" / "Not the name of a generation",
+        "نام نسخه به شکل 2026-11-22-3fa9c1d2e4b5 است"
+        / "The name of a generation looks like 2026-11-22-3fa9c1d2e4b5";
+    BadReason 422 "bad_reason":
+        "دلیل نادرست است" / "Not a reason",
+        "دلیل باید متنی ناتهی و حداکثر ۵۰۰ نویسه باشد" / "A reason is a text of 1 to 500 characters that is not blank";
     Unavailable 503 "unavailable":
         "اکنون پاسخ ممکن نیست" / "Cannot answer now",
         "سامانه اکنون نمی‌تواند پاسخ دهد؛ پس از مدت گفته‌شده در Retry-After دوباره بپرسید"

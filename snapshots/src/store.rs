@@ -198,6 +198,12 @@ fn told(outcomes: &[GateOutcome]) -> String {
     outcomes.iter().map(GateOutcome::to_string).collect::<Vec<_>>().join("; also: ")
 }
 
+/// The one that was current last before the current one, of those that were not taken back.
+fn last_retired(listed: &[Listed]) -> Option<GenerationName> {
+    let retired = listed.iter().filter(|listed| listed.state == State::Retired);
+    retired.max_by_key(|listed| listed.seq).map(|listed| listed.generation)
+}
+
 /// A snapshots folder, and who changes it.
 pub struct Store {
     disk: Box<dyn Disk>,
@@ -236,6 +242,14 @@ impl Store {
     pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
         let journal = self.read_journal()?.0;
         self.listed(&journal, self.read_current()?)
+    }
+
+    /// Where a rollback leads when no generation is named; none where none was current before.
+    ///
+    /// # Errors
+    /// [`StoreError`], when the folder or the journal cannot be read.
+    pub fn rollback_target(&self) -> Result<Option<GenerationName>, StoreError> {
+        Ok(last_retired(&self.list()?))
     }
 
     /// All transitions so far. The last one may be one that is under way.
@@ -288,11 +302,7 @@ impl Store {
                     return Err(StoreError::NotRetired { name, state });
                 }
             }
-            None => {
-                let retired = listed.iter().filter(|listed| listed.state == State::Retired);
-                let last = retired.max_by_key(|listed| listed.seq);
-                last.ok_or(StoreError::NoPrevious { name: generation })?.generation
-            }
+            None => last_retired(&listed).ok_or(StoreError::NoPrevious { name: generation })?,
         };
         self.check_whole(&to)?;
         held.switch(Event::RolledBack { generation, to }, &to, why)?;

@@ -1,8 +1,9 @@
 //! `serve`: settings from flags, the environment and a TOML file, in that order of rank, and the start of the
 //! service. The same struct names a setting in all three places.
 
+use std::fmt;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use ::ledger::{Ledger, Options, RealDisk};
 use clap::{Args, ValueEnum};
 use engine::MemoryMode;
 use serde::Deserialize;
+use snapshots::PublicKey;
 use tracing::level_filters::LevelFilter;
 
 use super::options::CommandError;
@@ -71,6 +73,12 @@ pub(crate) struct RawSettings {
     /// Entries that may wait for the ledger; beyond it inquiries get 503 [default: 65536]
     #[arg(long, value_name = "N", env = "ESTEHQAQ_LEDGER_QUEUE_LEN_MAX")]
     ledger_queue_len_max: Option<usize>,
+    /// Public key file: only generations signed with a key in it are taken [default: also unsigned ones]
+    #[arg(long, value_name = "FILE", env = "ESTEHQAQ_PUBLIC_KEY")]
+    public_key: Option<PathBuf>,
+    /// Where the admin endpoints listen; a port alone is one of this machine's loopback [default: nowhere]
+    #[arg(long, value_name = "[ADDR:]PORT", env = "ESTEHQAQ_ADMIN_LISTEN")]
+    admin_listen: Option<String>,
     /// How generations are held in memory: a copy that nothing can change, or the mapped files [default: resident]
     #[arg(long, value_name = "MODE", env = "ESTEHQAQ_MEMORY_MODE")]
     memory_mode: Option<RawMemoryMode>,
@@ -184,6 +192,8 @@ impl RawSettings {
             body_timeout_ms: self.body_timeout_ms.or(lower.body_timeout_ms),
             drain_timeout_s: self.drain_timeout_s.or(lower.drain_timeout_s),
             ledger_queue_len_max: self.ledger_queue_len_max.or(lower.ledger_queue_len_max),
+            public_key: self.public_key.or(lower.public_key),
+            admin_listen: self.admin_listen.or(lower.admin_listen),
             memory_mode: self.memory_mode.or(lower.memory_mode),
             generations_memory_mib: self.generations_memory_mib.or(lower.generations_memory_mib),
             log_level: self.log_level.or(lower.log_level),
@@ -219,10 +229,33 @@ fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
         ledger_queue_len_max: raw.ledger_queue_len_max.unwrap_or(default.ledger_queue_len_max),
         memory_mode: raw.memory_mode.map_or(default.memory_mode, MemoryMode::from),
         generations_memory_bytes: raw.generations_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
-        admin_listen: None,
+        public_keys: raw.public_key.as_deref().map_or(Ok(Vec::new()), read_public_keys)?,
+        admin_listen: raw.admin_listen.as_deref().map(admin_address).transpose()?,
     };
     check_bounds(&settings)?;
     Ok(settings)
+}
+
+/// One key a line: while the signing key changes, the old one and the new one.
+fn read_public_keys(path: &Path) -> Result<Vec<PublicKey>, CommandError> {
+    let failed = |error: &dyn fmt::Display| {
+        CommandError::failed(format!("cannot take {}: {error}; check --public-key", path.display()))
+    };
+    let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let keys: Result<Vec<_>, _> = lines.map(PublicKey::parse).collect();
+    match keys.map_err(|error| failed(&error))? {
+        keys if keys.is_empty() => Err(failed(&"it holds no key")),
+        keys => Ok(keys),
+    }
+}
+
+/// The admin endpoints are reached from elsewhere only if that is said.
+fn admin_address(text: &str) -> Result<SocketAddr, CommandError> {
+    let port = text.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    port.or_else(|_| text.parse()).map_err(|_| {
+        CommandError::Usage(format!("--admin-listen: `{text}` is no address; give 8081, or 127.0.0.1:8081"))
+    })
 }
 
 /// Values that would make the service useless, or break a promise, are wrong usage.

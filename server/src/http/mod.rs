@@ -1,6 +1,7 @@
 //! The HTTP face: which path leads where, and what all handlers share. A handler reads as a list of checks,
 //! each of which may end it with a [`Problem`].
 
+mod admin;
 mod auth;
 mod baseline;
 mod body;
@@ -10,6 +11,7 @@ mod lookup;
 mod problem;
 mod state;
 
+pub(crate) use admin::{Admin, configure as configure_admin};
 pub use baseline::baseline;
 pub(crate) use problem::Problem;
 pub(crate) use state::State;

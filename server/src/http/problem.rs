@@ -18,6 +18,8 @@ pub(crate) struct Problem {
     faults: Vec<Fault>,
     retry_after_s: Option<u16>,
     allow: Option<&'static str>,
+    /// What exactly happened; for operators only, since it names files.
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -27,6 +29,8 @@ struct Document<'a> {
     status: u16,
     detail: &'static str,
     code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError<'a>>,
 }
@@ -40,7 +44,7 @@ struct FieldError<'a> {
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Problem {
-        Problem { code, faults: Vec::new(), retry_after_s: None, allow: None }
+        Problem { code, faults: Vec::new(), retry_after_s: None, allow: None, reason: None }
     }
 }
 
@@ -68,6 +72,11 @@ impl Problem {
     /// The path is known, the method is not.
     pub(crate) fn method_not_allowed(allow: &'static str) -> Problem {
         Problem { allow: Some(allow), ..Code::MethodNotAllowed.into() }
+    }
+
+    /// The same with what exactly happened. The admin endpoints alone may tell.
+    pub(crate) fn because(self, reason: String) -> Problem {
+        Problem { reason: Some(reason), ..self }
     }
 
     /// The problem document.
@@ -104,6 +113,7 @@ impl Problem {
             status: self.code.http_status(),
             detail: self.code.detail().of(language),
             code: self.code.code(),
+            reason: self.reason.as_deref(),
             errors: errors.collect(),
         }
     }

@@ -12,6 +12,7 @@ use super::memory::{Held, Memory, Room};
 use super::opening::{Opened, Opening, Phase, PhaseTimes, Source};
 use super::pages;
 use super::refusal::{Cause, Refusal, Sight};
+use super::standby::Standby;
 use super::status::{NextPublication, Refused, RollbackReadiness, RollbackStatus, Status};
 use crate::served::Served;
 use crate::watch::{Look, Waker};
@@ -26,13 +27,13 @@ pub(crate) struct Keeper {
     memory: Memory,
     opening: Option<Opening>,
     refused: Option<Remembered>,
-    /// The generation that served before, verified and in memory, until the next publication.
+    /// The generation before, verified and in memory, until the next publication.
     previous: Option<Arc<Generation>>,
-    /// The one that was kept for a rollback and had to go.
-    given_up: Option<GenerationName>,
+    standby: Standby,
     /// No longer served; each goes when its last request is done.
     retiring: Vec<Arc<Generation>>,
     pages: Option<PagesSeen>,
+    looks: u64,
 }
 
 /// A refusal, and what there was to refuse.
@@ -56,9 +57,10 @@ impl Keeper {
             opening: None,
             refused: None,
             previous: None,
-            given_up: None,
+            standby: Standby::default(),
             retiring: Vec::new(),
             pages: None,
+            looks: 0,
         }
     }
 
@@ -69,7 +71,10 @@ impl Keeper {
         let wanted = current.as_ref().ok().copied();
         self.take_opened(wanted);
         match current {
-            Ok(name) => self.follow(name, why == Look::Asked, waker),
+            Ok(name) => {
+                self.follow(name, why == Look::Asked, waker);
+                self.stand_by(name, waker);
+            }
             Err(error) => {
                 let sight = Sight::of(&self.source.snapshots_dir, None);
                 self.refuse(None, error.into(), sight);
@@ -128,16 +133,18 @@ impl Keeper {
     fn take_opened(&mut self, wanted: Option<GenerationName>) {
         let Some(result) = self.opening.as_ref().and_then(Opening::result) else { return };
         let Some(opening) = self.opening.take() else { return };
+        let (name, sight) = (opening.name, opening.sight);
         match result {
-            Ok(Opened { generation, times }) if wanted == Some(opening.name) => {
-                self.swap_in(generation, times)
+            Ok(Opened { generation, times }) if wanted == Some(name) => self.swap_in(generation, times),
+            Ok(opened) if self.standby.target == Some(name) => {
+                tracing::info!(generation = %name, "in memory for a rollback");
+                self.retiring.extend(self.previous.replace(opened.generation));
             }
             Ok(opened) => self.retiring.push(opened.generation),
-            Err(refusal) if wanted == Some(opening.name) => {
-                self.refuse(Some(opening.name), refusal, opening.sight);
-            }
+            Err(refusal) if wanted == Some(name) => self.refuse(Some(name), refusal, sight),
             Err(refusal) => {
-                tracing::warn!(generation = %opening.name, error = refusal.message, "refused, and no longer current");
+                tracing::warn!(generation = %name, error = refusal.message, "cannot be opened for a rollback");
+                self.standby.refused = Some((name, sight));
             }
         }
     }
@@ -158,9 +165,30 @@ impl Keeper {
             "serving a new generation"
         );
         self.refused = None;
-        self.given_up = None;
         self.retiring.extend(self.previous.take());
         self.previous = before;
+    }
+
+    /// Opens the generation that a rollback would lead to, where it is not in memory yet: after a start, and after a
+    /// rollback. Nothing is given up for it but one that no rollback leads to.
+    fn stand_by(&mut self, current: GenerationName, waker: &Waker) {
+        self.standby.look(&self.source.snapshots_dir, current);
+        if self.served.name() != Some(current) || self.opening.is_some() {
+            return;
+        }
+        let kept = self.previous.as_ref().map(|previous| previous.name);
+        let Some(target) = self.standby.target.filter(|&target| kept != Some(target)) else { return };
+        let room = if kept.is_some() { self.room_without_previous() } else { self.room() };
+        self.standby.memory_short = !room.fits(self.len_bytes(target));
+        if self.standby.memory_short || self.standby.is_refused(&self.source.snapshots_dir, target) {
+            return;
+        }
+        self.retiring.extend(self.previous.take());
+        self.let_go();
+        match Opening::start(&self.source, target, false, waker) {
+            Ok(opening) => self.opening = Some(opening),
+            Err(error) => tracing::warn!(%error, "cannot start a thread to open the generation before"),
+        }
     }
 
     fn refuse_for_memory(&mut self, name: GenerationName, len_bytes: u64) {
@@ -197,7 +225,7 @@ impl Keeper {
     fn give_up_previous(&mut self, why: &str) {
         let Some(previous) = self.previous.take() else { return };
         tracing::warn!(generation = %previous.name, why, "gave up the generation before: a rollback must open it");
-        self.given_up = Some(previous.name);
+        self.standby.memory_short = true;
         self.retiring.push(previous);
     }
 
@@ -234,7 +262,9 @@ impl Keeper {
         let serving_bytes = self.served.load().as_ref().map(|generation| generation.snapshot.len_bytes());
         let room = self.room();
         let resident_share = self.resident_share();
+        self.looks += 1;
         self.served.set_status(Status {
+            looks: self.looks,
             opening: self.opening.as_ref().map(|opening| opening.name),
             refused: self.refused.as_ref().map(|remembered| remembered.refused.clone()),
             rollback: self.rollback(),
@@ -246,15 +276,18 @@ impl Keeper {
     }
 
     fn rollback(&self) -> RollbackStatus {
-        match (&self.previous, self.given_up) {
-            (Some(previous), _) => {
-                RollbackStatus { generation: Some(previous.name), readiness: RollbackReadiness::Ready }
-            }
-            (None, Some(name)) => {
-                RollbackStatus { generation: Some(name), readiness: RollbackReadiness::MemoryShort }
-            }
-            (None, None) => RollbackStatus::default(),
-        }
+        let kept = self.previous.as_ref().map(|previous| previous.name);
+        let in_memory = [kept, self.served.name()];
+        let generation = self.standby.target;
+        let refused = self.standby.refused.as_ref().map(|(name, _)| *name);
+        let readiness = match generation {
+            None => RollbackReadiness::NothingBefore,
+            Some(target) if in_memory.contains(&Some(target)) => RollbackReadiness::Ready,
+            Some(_) if self.standby.memory_short => RollbackReadiness::MemoryShort,
+            Some(target) if refused == Some(target) => RollbackReadiness::Refused,
+            Some(_) => RollbackReadiness::NotYet,
+        };
+        RollbackStatus { generation, readiness }
     }
 
     fn next_publication(&self, room: Room, len_bytes: u64) -> NextPublication {
@@ -308,6 +341,7 @@ mod tests {
         let source = Source {
             snapshots_dir: dir.path().to_owned(),
             mobile_keys: vec![MobileKey::new(1, [7; 32])],
+            public_keys: Vec::new(),
             memory_mode: MemoryMode::Mapped,
         };
         let mut keeper = Keeper::new(served.clone(), source, Memory::new(None));

@@ -1,7 +1,8 @@
 //! From what `CURRENT` names to what serves. Requests load the serving generation once; everything else happens
 //! here, off their path: `keeper` decides what is opened, swapped in, kept and given up; `opening` opens and verifies
 //! on a thread of low priority; `memory` says whether there is room; `refusal` remembers what was refused and when to
-//! try again; `self_test` asks what the builder knows; `pages` looks at page tables; `status` is what others are told.
+//! try again; `self_test` asks what the builder knows; `standby` knows
+//! where a rollback would lead; `pages` looks at page tables; `status` is what others are told.
 
 mod keeper;
 mod memory;
@@ -9,6 +10,7 @@ mod opening;
 mod pages;
 mod refusal;
 mod self_test;
+mod standby;
 mod status;
 
 pub(crate) use keeper::Keeper;

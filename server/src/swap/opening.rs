@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use engine::{MemoryMode, MobileKey, OpenStep};
-use snapshots::{Generation, GenerationName};
+use snapshots::{Generation, GenerationName, PublicKey};
 
 use super::refusal::{Cause, Refusal, Sight};
 use super::self_test;
@@ -22,6 +22,8 @@ const NICE_LOWEST: i32 = 19;
 pub(crate) struct Source {
     pub(crate) snapshots_dir: PathBuf,
     pub(crate) mobile_keys: Vec<MobileKey>,
+    /// Of which one must have signed; none where nothing need be signed.
+    pub(crate) public_keys: Vec<PublicKey>,
     pub(crate) memory_mode: MemoryMode,
 }
 
@@ -137,8 +139,9 @@ fn open(source: &Source, name: &GenerationName) -> Result<Opened, Refusal> {
         });
     };
     let dir = &source.snapshots_dir;
+    let (keys, public_keys) = (&source.mobile_keys, &source.public_keys);
     let generation =
-        snapshots::open_generation_in(dir, name, &source.mobile_keys, &[], source.memory_mode, on_step)?;
+        snapshots::open_generation_in(dir, name, keys, public_keys, source.memory_mode, on_step)?;
     watch.enter(Phase::SelfTest);
     self_test::run(&generation)?;
     Ok(Opened { generation: Arc::new(generation), times: watch.stop() })

@@ -12,6 +12,8 @@ use super::refusal::{Cause, Refusal};
 /// How things stand beside the serving generation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status {
+    /// How often it was looked, to tell what is from before a change and what from after it.
+    pub(crate) looks: u64,
     /// What is being opened and verified.
     pub(crate) opening: Option<GenerationName>,
     /// What `CURRENT` names and this server refused.
@@ -51,8 +53,12 @@ pub(crate) enum RollbackReadiness {
     NothingBefore,
     /// It is verified and in memory.
     Ready,
+    /// It is about to be opened, or being opened.
+    NotYet,
     /// There is no memory for both.
     MemoryShort,
+    /// It cannot be opened: the log says why.
+    Refused,
 }
 
 impl RollbackReadiness {
@@ -60,7 +66,9 @@ impl RollbackReadiness {
         match self {
             RollbackReadiness::NothingBefore => "nothing_before",
             RollbackReadiness::Ready => "ready",
+            RollbackReadiness::NotYet => "not_yet",
             RollbackReadiness::MemoryShort => "memory_short",
+            RollbackReadiness::Refused => "refused",
         }
     }
 }

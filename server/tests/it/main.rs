@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod administering;
 mod asking;
 mod cli;
 mod client;

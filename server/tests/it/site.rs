@@ -11,7 +11,7 @@ use engine::{Day, MobileKey};
 use ledger::{Ledger, LedgerKeys, Month, Options, RealDisk};
 use serde_json::Value;
 use server::{NewProvider, Ownership, Parts, ProviderKind, Running, Scope, ServeSettings, add_provider};
-use snapshots::BuildOptions;
+use snapshots::{BuildOptions, SigningKey};
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -150,10 +150,20 @@ fn open_ledger(folder: &Path, switch: Switch, setup: &Setup) -> Ledger {
 
 /// Builds the extract's snapshot as of a date and makes it current; its name.
 pub(crate) fn publish(snapshots: &Path, as_of: &str) -> String {
+    build(snapshots, as_of, None)
+}
+
+/// The same with a signature.
+pub(crate) fn publish_signed(snapshots: &Path, as_of: &str, key: &SigningKey) -> String {
+    build(snapshots, as_of, Some(key.clone()))
+}
+
+fn build(snapshots: &Path, as_of: &str, signing_key: Option<SigningKey>) -> String {
     let (extract, key) = (data("extract.csv"), mobile_key());
     let as_of = Day::parse(as_of).unwrap();
     let mut options = BuildOptions::new(&extract, snapshots, &key, as_of);
     options.accept = Some("the extract of the tests is messy on purpose".to_owned());
+    options.signing_key = signing_key;
     snapshots::build(&options).unwrap().generation
 }
 

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use engine::MemoryMode;
 use serde_json::{Value, json};
+use snapshots::{GenerationName, SigningKey};
 
-use crate::site::{AS_OF, Setup, Site, logged, publish, wait_until};
+use crate::site::{AS_OF, Setup, Site, logged, publish, publish_signed, wait_until};
 
 const SECOND: &str = "2026-11-23";
 const THIRD: &str = "2026-11-24";
@@ -77,7 +78,30 @@ fn the_generation_before_is_kept_and_a_rollback_opens_nothing() {
     assert!(began.elapsed() < Duration::from_secs(1), "a rollback took {:?}", began.elapsed());
     assert_eq!(metric(&site, "estehqaq_swap_seconds_count{phase=\"verify\"}"), opened);
     assert_eq!(metric(&site, "estehqaq_swap_seconds_count{phase=\"swap\"}"), 3.0);
-    wait_until("the status follows", || ready(&site)["rollback"]["snapshot"] == second);
+    assert_ne!(serving(&site), second);
+}
+
+#[test]
+fn after_a_rollback_the_one_before_is_opened_so_that_the_next_is_at_once_too() {
+    let site = Site::usual();
+    let first = serving(&site);
+    let second = publish_and_wait(&site, SECOND);
+    publish_and_wait(&site, THIRD);
+    let store = snapshots::Store::new(&site.path("snapshots"), "test");
+    let ready_for = |name: &str| {
+        let expected = json!({"snapshot": name, "at_once": true, "state": "ready"});
+        wait_until("it is in memory", || ready(&site)["rollback"] == expected);
+    };
+    let opened = || metric(&site, "estehqaq_swap_seconds_count{phase=\"verify\"}");
+    for to in [&second, &first] {
+        ready_for(to);
+        let (before, began) = (opened(), Instant::now());
+        assert_eq!(store.rollback(None, None).unwrap().to.to_string(), *to);
+        wait_until("the one before serves", || serving(&site) == *to);
+        assert!(began.elapsed() < Duration::from_secs(1), "a rollback took {:?}", began.elapsed());
+        assert_eq!(opened(), before, "a rollback opened a generation");
+    }
+    wait_until("nothing is left", || ready(&site)["rollback"]["state"] == "nothing_before");
 }
 
 #[test]
@@ -211,4 +235,48 @@ fn a_resident_generation_survives_what_becomes_of_its_files() {
         File::options().write(true).open(folder.join(file)).unwrap().set_len(0).unwrap();
     }
     assert_eq!(ask(), before);
+}
+
+#[test]
+fn with_a_public_key_only_signed_generations_are_taken() {
+    let key = SigningKey::from_bytes(&[3; 32]);
+    let mut setup = Setup { snapshot: false, ..Setup::usual() };
+    setup.settings.public_keys = vec![SigningKey::from_bytes(&[4; 32]).public(), key.public()];
+    let site = setup.start();
+    let unsigned = publish(&site.path("snapshots"), AS_OF);
+    let refused = json!({"snapshot": unsigned, "cause": "signature"});
+    wait_until("the unsigned one is refused", || ready(&site)["refused"] == refused);
+    assert_eq!(ready(&site)["ready"], false);
+    let signed = publish_signed(&site.path("snapshots"), SECOND, &key);
+    wait_until("the signed one serves", || ready(&site)["snapshot"] == signed);
+    let other = publish_signed(&site.path("snapshots"), THIRD, &SigningKey::from_bytes(&[5; 32]));
+    let refused = json!({"snapshot": other, "cause": "signature"});
+    wait_until("one with another's signature is refused", || ready(&site)["refused"] == refused);
+    assert_eq!(serving(&site), signed);
+    assert_eq!(metric(&site, "estehqaq_refused_swaps_total{cause=\"signature\"}"), 2.0);
+}
+
+/// Bytes that are as they were published, and a program that decides otherwise than its builder: as if one of the
+/// two had a fault.
+#[test]
+fn a_generation_that_fails_its_self_test_is_refused() {
+    let site = Site::usual();
+    let first = serving(&site);
+    let second = publish(&site.path("elsewhere"), SECOND);
+    let from = site.path("elsewhere").join(&second);
+    let text = fs::read_to_string(from.join("content.json")).unwrap();
+    let at = text.find("\"reason\": \"active\"").unwrap();
+    let wrong = format!("{}\"reason\": \"ended\"{}", &text[..at], &text[at + 18..]);
+    let name = GenerationName::of_content(engine::Day::parse(SECOND).unwrap(), wrong.as_bytes()).to_string();
+    let to = site.path("snapshots").join(&name);
+    fs::create_dir(&to).unwrap();
+    for file in ["index.bin", "records.bin"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    fs::write(to.join("content.json"), wrong).unwrap();
+    set_current(&site, &name);
+    let refused = json!({"snapshot": name, "cause": "self_test"});
+    wait_until("it is refused", || ready(&site)["refused"] == refused);
+    assert_eq!(serving(&site), first);
+    assert_eq!(logged(&["kept the generation before", &name, "the self-test failed"]), 1);
 }

@@ -201,3 +201,16 @@ fn what_cannot_be_opened_ends_the_start_with_a_message() {
     let text = format!("cannot listen on {address}");
     folder.run(&listen).refused_with_log(&[&text, "choose another --listen"]);
 }
+
+#[test]
+fn after_a_start_the_generation_before_is_brought_into_memory_too() {
+    let folder = Folder::with_snapshot();
+    folder.add_provider("shafa", "hospital");
+    let first = folder.read("snapshots/CURRENT");
+    folder.build(&["--as-of", "2026-11-23", "--accept", "the extract of the tests is messy on purpose"]).ok();
+    let mut serving = Serving::start(&folder, SERVE);
+    let client = serving.client();
+    let expected = json!({"snapshot": first.trim(), "at_once": true, "state": "ready"});
+    wait_until("it is in memory", || client.get("/readyz", &[]).json()["rollback"] == expected);
+    serving.terminate();
+}
