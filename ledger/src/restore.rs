@@ -73,7 +73,7 @@ impl FolderSource {
         let chain = Chain::open(disk, false, keys)?;
         if let Some(segment) = &chain.open {
             let mut walk = Walk::new(segment.clone(), keys);
-            let tail = walk.to_end()?;
+            let tail = walk.run_to_end()?;
             chain.check_open_mark(segment, walk.slots() + u64::from(matches!(tail, Tail::Sealed(_))))?;
             source.open_segment = Some(segment.number);
         }
@@ -367,7 +367,7 @@ impl Work<'_> {
             return Err(segment.follows_not(number - 1).into());
         }
         let mut walk = Walk::new(segment.clone(), self.keys);
-        let tail = walk.to_end()?;
+        let tail = walk.run_to_end()?;
         let entries = walk.slots();
         let Some(last) = walk.last else { return Ok(None) };
         let mark = |slots, tag| Mark { segment: number, slots, sequence: last.sequence, tag };

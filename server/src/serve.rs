@@ -166,7 +166,7 @@ where
     let body_timeout = Duration::from_millis(settings.body_timeout_ms);
     let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, body_timeout));
     let (address, handle, http) = start_http(settings.clone(), state.clone(), extra, events)?;
-    let running = Running { address, handle, http: Some(http), state, generations: None, providers: None };
+    let running = Running { address, handle, http: Some(http), state, generations: None, providers: None, requests: None };
     let watch = Watch::new(served, parts.snapshots_dir, parts.mobile_keys);
     running.watching(watch, providers, seen).map_err(ServeError::Start)
 }
@@ -238,6 +238,7 @@ pub struct Running {
     state: Data<State>,
     generations: Option<Watcher>,
     providers: Option<Watcher>,
+    requests: Option<Watcher>,
 }
 
 impl Running {
@@ -276,6 +277,16 @@ impl Running {
         let mut seen = Some(seen);
         self.generations = Some(Watcher::start("generations", move |urgent| watch.look(urgent))?);
         self.providers = Some(Watcher::start("providers", move |_| providers.look(&mut seen))?);
+        // Acts that commands ask for: reveals and prunings.
+        // Weak: the ledger must be free once the service has stopped.
+        let state = Arc::downgrade(&self.state.clone().into_inner());
+        self.requests = Some(Watcher::start("requests", move |_| {
+            if let Some(state) = state.upgrade()
+                && let Err(error) = state.ledger.serve_requests()
+            {
+                tracing::warn!(%error, "requests of ledger commands cannot be served; look at the ledger folder");
+            }
+        })?);
         Ok(self)
     }
 

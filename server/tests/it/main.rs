@@ -14,6 +14,7 @@ mod personal;
 mod program;
 mod protocol;
 mod reloading;
+mod s3;
 mod site;
 mod stopping;
 mod who_may_ask;

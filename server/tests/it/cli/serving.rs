@@ -58,6 +58,12 @@ impl Serving {
         Client::new(address.as_str().unwrap().parse::<SocketAddr>().unwrap())
     }
 
+    #[track_caller]
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
     /// SIGTERM ends it in order; what it wrote to stderr.
     #[track_caller]
     pub(crate) fn terminate(mut self) -> String {
