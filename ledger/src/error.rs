@@ -159,7 +159,9 @@ pub enum InitError {
         path: String,
     },
     /// Segments are being brought here.
-    #[error("{path} says that a restore into this folder was cut short: run `estehqaq ledger restore` again; nothing was changed")]
+    #[error(
+        "{path} says that a restore into this folder was cut short: run `estehqaq ledger restore` again; nothing was changed"
+    )]
     Restoring {
         /// The file that says so.
         path: String,

@@ -103,7 +103,9 @@ pub enum AskError {
     #[error("there is no month key: add one with `estehqaq secrets rotate`")]
     NoMonthKey,
     /// The disk failed.
-    #[error("cannot leave a request at {path}: {source}; run the command as the user that the service runs as")]
+    #[error(
+        "cannot leave a request at {path}: {source}; run the command as the user that the service runs as"
+    )]
     Io {
         /// The file.
         path: String,
@@ -164,7 +166,8 @@ impl Ledger {
     /// When the folder cannot be read or written.
     pub fn serve_requests(&self) -> io::Result<usize> {
         let disk = self.disk().as_ref();
-        let requests: Vec<String> = disk.list()?.into_iter().filter(|name| number_of(name).is_some()).collect();
+        let requests: Vec<String> =
+            disk.list()?.into_iter().filter(|name| number_of(name).is_some()).collect();
         for request in &requests {
             let bytes = read_bytes(disk, request)?;
             // Whoever removes it has it: the one who asked may have given up.
@@ -183,7 +186,8 @@ impl Ledger {
     }
 
     fn serve_request(&self, bytes: &[u8]) -> Result<u64, String> {
-        let record = RequestRecord::read_from_bytes(bytes).map_err(|_| "the request is of another version")?;
+        let record =
+            RequestRecord::read_from_bytes(bytes).map_err(|_| "the request is of another version")?;
         let act = record.act(self.number(), self.keys());
         let act = act.ok_or("the request was not made with this ledger's keys")?;
         if act.time_ms.abs_diff(self.now_ms()) > AGE_MAX_MS {
@@ -199,7 +203,9 @@ impl Ledger {
                 let pruned = self.prune(last, act.actor).map_err(|error| error.to_string())?;
                 Ok(pruned.sequence.unwrap_or(0))
             }
-            Deed::DeskRead { .. } | Deed::DeskSearch { .. } => Err("only exports and prunings are taken".to_owned()),
+            Deed::DeskRead { .. } | Deed::DeskSearch { .. } => {
+                Err("only exports and prunings are taken".to_owned())
+            }
         }
     }
 

@@ -152,7 +152,16 @@ impl Ledger {
         let thread = Mutex::new(Some(thread));
         let torn_bytes = recovered.torn_bytes;
         let pruning = Mutex::new(());
-        Ok(Ledger { shared, disk: disk.again(), identity, torn_bytes, clock_ms, pruning, thread, _lock: lock })
+        Ok(Ledger {
+            shared,
+            disk: disk.again(),
+            identity,
+            torn_bytes,
+            clock_ms,
+            pruning,
+            thread,
+            _lock: lock,
+        })
     }
 
     /// Queues an entry or an act; never blocks on the disk. It counts once the [`Pending`] says so.

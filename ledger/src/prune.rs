@@ -113,7 +113,8 @@ impl Ledger {
     fn sweep(&self) -> Result<(), PruneError> {
         let disk = self.disk().as_ref();
         let failed = |name: &str, source| PruneError::Io { path: disk.describe(name), source };
-        let pruned = pruned::read(disk, self.keys()).map_err(|error| failed(PRUNED_FILE, io::Error::other(error)))?;
+        let pruned =
+            pruned::read(disk, self.keys()).map_err(|error| failed(PRUNED_FILE, io::Error::other(error)))?;
         let Some(link) = pruned else { return Ok(()) };
         for name in disk.list().map_err(|source| failed("", source))? {
             if number_of(&name).is_some_and(|number| number <= link.segment) {

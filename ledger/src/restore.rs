@@ -164,7 +164,11 @@ pub fn restore(
     let mut restored = Restored::default();
     let mut mark = None;
     for number in numbers {
-        match work.bring(number, &mut restored)? {
+        let brought = work.bring(number, &mut restored);
+        if matches!(brought, Err(RestoreError::SameNumber { .. })) && work.ledgers.is_empty() {
+            work.tidy()?; // Nothing has come: another number may be taken.
+        }
+        match brought? {
             Some(end) => mark = Some(end),
             None => break,
         }
@@ -275,7 +279,8 @@ impl Work<'_> {
             None => false,
         };
         for name in names {
-            let is_own = segment_of(&name).is_some() || [MARK_FILE, PRUNED_FILE, RESTORING_FILE].contains(&name.as_str());
+            let is_own = segment_of(&name).is_some()
+                || [MARK_FILE, PRUNED_FILE, RESTORING_FILE].contains(&name.as_str());
             let is_neutral = folder::is_neutral(&name);
             if !is_neutral && !(begun && is_own) {
                 return Err(InitError::NotEmpty { path: self.disk.describe(&name) }.into());
@@ -356,7 +361,9 @@ impl Work<'_> {
     /// Checks every entry of a segment that has arrived, its seal, and that it goes on where the last one ended.
     fn check(&self, number: u32) -> Result<Option<Arrived>, RestoreError> {
         let ledger = Segment::ledger_in(self.disk, number)?;
-        if ledger == self.plan.number || self.ledgers.iter().rev().skip(1).any(|(before, _)| *before == ledger) {
+        if ledger == self.plan.number
+            || self.ledgers.iter().rev().skip(1).any(|(before, _)| *before == ledger)
+        {
             return Err(RestoreError::SameNumber { number: ledger });
         }
         let identity = Identity { number: ledger, restored: Vec::new() };

@@ -16,13 +16,17 @@ pub enum RestoreError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// An earlier restore into that folder was to be another ledger.
-    #[error("{path} says that a restore under another number was begun here: take that number, or an empty folder")]
+    #[error(
+        "{path} says that a restore under another number was begun here: take that number, or an empty folder"
+    )]
     OtherNumber {
         /// The file that says so.
         path: String,
     },
     /// The number is that of a ledger whose segments are restored, or a segment is of a ledger that had ended before.
-    #[error("segments of ledger {number} are restored here: the restored ledger needs another number, which no ledger has or had")]
+    #[error(
+        "segments of ledger {number} are restored here: the restored ledger needs another number, which no ledger has or had"
+    )]
     SameNumber {
         /// The number.
         number: u16,
@@ -31,19 +35,25 @@ pub enum RestoreError {
     #[error("there is no segment with entries to restore: check --from")]
     Nothing,
     /// A segment in between, or before the first, is not there.
-    #[error("{from} is not there, and the chain needs it: look for it in another copy, or restore up to the segment before it")]
+    #[error(
+        "{from} is not there, and the chain needs it: look for it in another copy, or restore up to the segment before it"
+    )]
     Missing {
         /// Where it was looked for.
         from: String,
     },
     /// A segment has no seal.
-    #[error("{from} has no seal: from there only sealed segments can be restored; restore up to the segment before it")]
+    #[error(
+        "{from} has no seal: from there only sealed segments can be restored; restore up to the segment before it"
+    )]
     Unsealed {
         /// Where it came from.
         from: String,
     },
     /// A segment that arrived is not in order.
-    #[error("{from} is not in order: {fault}. What was copied of it was removed; take it from another copy, or restore up to the segment before it")]
+    #[error(
+        "{from} is not in order: {fault}. What was copied of it was removed; take it from another copy, or restore up to the segment before it"
+    )]
     Arrived {
         /// Where it came from.
         from: String,

@@ -166,7 +166,15 @@ where
     let body_timeout = Duration::from_millis(settings.body_timeout_ms);
     let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, body_timeout));
     let (address, handle, http) = start_http(settings.clone(), state.clone(), extra, events)?;
-    let running = Running { address, handle, http: Some(http), state, generations: None, providers: None, requests: None };
+    let running = Running {
+        address,
+        handle,
+        http: Some(http),
+        state,
+        generations: None,
+        providers: None,
+        requests: None,
+    };
     let watch = Watch::new(served, parts.snapshots_dir, parts.mobile_keys);
     running.watching(watch, providers, seen).map_err(ServeError::Start)
 }

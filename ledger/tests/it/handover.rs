@@ -46,8 +46,11 @@ fn acts(disk: &SimDisk) -> Vec<(u64, Record)> {
 
 #[track_caller]
 fn check_tidy(disk: &SimDisk) {
-    let left: Vec<_> =
-        disk.names().into_iter().filter(|name| name.starts_with("request") || name.starts_with("answer")).collect();
+    let left: Vec<_> = disk
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("request") || name.starts_with("answer"))
+        .collect();
     assert_eq!(left, Vec::<String>::new());
 }
 
@@ -74,7 +77,10 @@ fn a_pruning_is_done() {
 #[track_caller]
 fn check_refused(answer: Result<u64, AskError>, disk: &SimDisk, text: &str) {
     let error = answer.unwrap_err().to_string();
-    assert!(error.starts_with("the process that holds the ledger refused: ") && error.contains(text), "{error}");
+    assert!(
+        error.starts_with("the process that holds the ledger refused: ") && error.contains(text),
+        "{error}"
+    );
     assert!(acts(disk).is_empty());
     check_tidy(disk);
 }
@@ -85,7 +91,11 @@ fn what_is_not_to_be_done_is_refused() {
     let read = Deed::DeskRead { ledger: LEDGER, sequence: 2, revealed: true };
     check_refused(asked(&disk, &act(read), &keys(), LEDGER), &disk, "only exports and prunings are taken");
     let prune = Deed::Prune { segment: 99, entries: 0 };
-    check_refused(asked(&disk, &act(prune), &keys(), LEDGER), &disk, "segment 99 is not among the sealed ones");
+    check_refused(
+        asked(&disk, &act(prune), &keys(), LEDGER),
+        &disk,
+        "segment 99 is not among the sealed ones",
+    );
     let old = Act { time_ms: NOW_MS + 9 * DAY_MS - 60_001, ..act(EXPORT) };
     check_refused(asked(&disk, &old, &keys(), LEDGER), &disk, "too old, or the clocks differ");
     let other = LedgerKeys::new(3, &[1; 32], 5, &[9; 32]).with_month(month("2026-10"), &[7; 32]);
@@ -127,7 +137,10 @@ fn a_holder_that_takes_no_requests_is_told_and_nothing_is_left() {
     let held = open_on(&disk, 9).unwrap();
     let error = ask(&disk, &act(EXPORT), LEDGER, &keys(), 7, Duration::from_millis(30)).unwrap_err();
     assert!(matches!(error, AskError::NotTaken { .. }), "{error}");
-    assert!(error.to_string().contains("sim/LOCK is locked by a process that does not take requests"), "{error}");
+    assert!(
+        error.to_string().contains("sim/LOCK is locked by a process that does not take requests"),
+        "{error}"
+    );
     check_tidy(&disk);
     drop(held);
     assert!(acts(&disk).is_empty());

@@ -29,15 +29,9 @@ fn segments_go_once_all_of_their_entries_are_old_enough() {
     let (disk, _) = lives(&[0, 1, 5, 9]);
     assert_eq!(reader(&disk).segments().len(), 8);
     let now_ms = NOW_MS + 9 * DAY_MS;
-    for (keep_days, last) in [
-        (0, Some(6)),
-        (3, Some(6)),
-        (4, Some(4)),
-        (7, Some(4)),
-        (8, Some(2)),
-        (9, None),
-        (u32::MAX, None),
-    ] {
+    for (keep_days, last) in
+        [(0, Some(6)), (3, Some(6)), (4, Some(4)), (7, Some(4)), (8, Some(2)), (9, None), (u32::MAX, None)]
+    {
         assert_eq!(last_prunable(&disk, keep_days, now_ms), last, "{keep_days} days");
     }
     // A clock that runs ahead prunes nothing more, one that is behind less.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ledger::sim::{Fault, SimDisk};
 use ledger::{
-    Disk, Entry, FindError, FolderSource, Ledger, LedgerKeys, OpenError, Receipt, RestoreError, RestorePlan, Restored,
-    restore,
+    Disk, Entry, FindError, FolderSource, Ledger, LedgerKeys, OpenError, Receipt, RestoreError, RestorePlan,
+    Restored, restore,
 };
 
 use crate::days::{SURVIVALS, copy, entry_on, lives, on_day, open_on, reader};
@@ -180,11 +180,21 @@ fn what_is_not_in_order_is_not_restored() {
         refused(&SimDisk::new(), &from, plan(number), "is no ledger number: take one from 1 to 9999");
     }
     refused(&SimDisk::new(), &SimDisk::new(), PLAN, "there is no segment with entries to restore");
-    refused(&SimDisk::new(), &from, RestorePlan { last_segment: Some(9), ..PLAN }, "segment-00000009.led is not there");
+    refused(
+        &SimDisk::new(),
+        &from,
+        RestorePlan { last_segment: Some(9), ..PLAN },
+        "segment-00000009.led is not there",
+    );
     for number in [1, 2, 3] {
         let gap = shipped(&from);
         SimDisk::remove(&gap, &format!("segment-{number:08}.led"));
-        refused(&SimDisk::new(), &gap, PLAN, &format!("segment-{number:08}.led is not there, and the chain needs it"));
+        refused(
+            &SimDisk::new(),
+            &gap,
+            PLAN,
+            &format!("segment-{number:08}.led is not there, and the chain needs it"),
+        );
     }
     // Segments of another ledger, and in another order.
     let (other, _) = lives(&[1, 5]);
@@ -227,7 +237,6 @@ fn check_flips(from: &SimDisk, written: &[(Receipt, Entry)]) {
     assert_eq!((restored.segments, restored.brought_before), (4, 1));
     check(&to, written, "after all those");
 }
-
 
 #[test]
 fn a_restore_that_was_cut_short_is_told_and_goes_on_only_as_it_was() {

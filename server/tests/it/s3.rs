@@ -12,10 +12,6 @@ use std::thread;
 pub(crate) struct Contents {
     pub(crate) objects: BTreeMap<String, Vec<u8>>,
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
-    /// Parts that were sent, by number.
-    pub(crate) parts_sent: Vec<u32>,
-    /// Parts that are still taken before the store refuses; all of them when none.
-    pub(crate) parts_left: Option<u32>,
     /// One byte of each object written from now on is turned around.
     pub(crate) falsifies: bool,
     uploads_begun: u32,
@@ -99,28 +95,25 @@ impl Contents {
                     None => ("200 OK", MODIFIED.to_owned(), object.clone()),
                     Some((from, to)) => {
                         let to = to.min(object.len() - 1);
-                        let range = format!("{MODIFIED}Content-Range: bytes {from}-{to}/{}\r\n", object.len());
+                        let range =
+                            format!("{MODIFIED}Content-Range: bytes {from}-{to}/{}\r\n", object.len());
                         ("206 Partial Content", range, object[from..=to].to_vec())
                     }
                 },
             },
             ("PUT", Some(upload)) => {
                 let part = query["partNumber"].parse().unwrap();
-                if let Some(left) = &mut self.parts_left {
-                    if *left == 0 {
-                        return ("403 Forbidden", String::new(), Vec::new());
-                    }
-                    *left -= 1;
-                }
                 let Some(parts) = self.uploads.get_mut(upload) else { return none() };
                 parts.insert(part, body.clone());
-                self.parts_sent.push(part);
                 ("200 OK", format!("ETag: \"{part}\"\r\n"), Vec::new())
             }
             ("POST", Some(upload)) => {
                 let Some(parts) = self.uploads.remove(upload) else { return none() };
                 self.put(key, parts.into_values().flatten().collect());
-                fine("<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>".to_owned())
+                fine(
+                    "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
+                        .to_owned(),
+                )
             }
             ("POST", None) if query.contains_key("uploads") => {
                 self.uploads_begun += 1;
@@ -134,7 +127,9 @@ impl Contents {
                 let text = String::from_utf8_lossy(body).into_owned();
                 let keys = text.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
                 keys.for_each(|key| drop(self.objects.remove(key)));
-                fine("<DeleteResult></DeleteResult>".to_owned())
+                let deleted = text.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+                let deleted = deleted.map(|key| format!("<Deleted><Key>{key}</Key></Deleted>"));
+                fine(format!("<DeleteResult>{}</DeleteResult>", deleted.collect::<String>()))
             }
             ("PUT", None) => {
                 self.put(key, body.clone());
@@ -149,15 +144,12 @@ impl Contents {
     }
 
     fn put(&mut self, key: &str, mut object: Vec<u8>) {
-        if self.falsifies && let Some(byte) = object.last_mut() {
+        if self.falsifies
+            && let Some(byte) = object.last_mut()
+        {
             *byte ^= 1;
         }
         self.objects.insert(key.to_owned(), object);
-    }
-
-    /// Forgets uploads that were not completed, as a store does after some days.
-    pub(crate) fn forget_uploads(&mut self) {
-        self.uploads.clear();
     }
 
     fn list(&self, query: &BTreeMap<String, String>) -> String {

@@ -43,8 +43,9 @@ pub(super) fn act(
         }
         Err(OpenError::InUse { .. }) => {
             let mut bytes = [0; 8];
-            getrandom::fill(&mut bytes)
-                .map_err(|error| CommandError::failed(format!("the system gives no random bytes: {error}")))?;
+            getrandom::fill(&mut bytes).map_err(|error| {
+                CommandError::failed(format!("the system gives no random bytes: {error}"))
+            })?;
             ::ledger::ask(disk, act, number, keys, u64::from_le_bytes(bytes), PATIENCE)?;
             Ok(())
         }

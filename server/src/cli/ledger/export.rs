@@ -62,7 +62,12 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), CommandError> {
     write(args.format, &reader, bounded, true)
 }
 
-fn note(disk: &RealDisk, reader: &LedgerReader, keys: &Arc<LedgerKeys>, export: &Act) -> Result<(), CommandError> {
+fn note(
+    disk: &RealDisk,
+    reader: &LedgerReader,
+    keys: &Arc<LedgerKeys>,
+    export: &Act,
+) -> Result<(), CommandError> {
     act(disk, reader.number(), keys, export, |ledger| {
         ledger.append(export.clone())?.wait()?;
         Ok(())

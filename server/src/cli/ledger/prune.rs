@@ -47,7 +47,9 @@ pub(super) fn run(args: &PruneArgs) -> Result<(), CommandError> {
     let bytes: u64 = going.iter().map(|info| info.len_bytes).sum();
     let told = |verb: &str| match going {
         [] => "nothing is old enough to be pruned".to_owned(),
-        [.., last] => format!("{} segments up to {} {verb}: {entries} entries, {bytes} bytes", going.len(), last.number),
+        [.., last] => {
+            format!("{} segments up to {} {verb}: {entries} entries, {bytes} bytes", going.len(), last.number)
+        }
     };
     if args.dry_run {
         return output::line(&told("would be pruned"));

@@ -58,7 +58,9 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), CommandError> {
         restored.entries
     ))?;
     match restored.digest {
-        Some(digest) => output::line(&format!("the last seal's digest: {}", blake3::Hash::from_bytes(digest).to_hex())),
+        Some(digest) => {
+            output::line(&format!("the last seal's digest: {}", blake3::Hash::from_bytes(digest).to_hex()))
+        }
         None => output::line("the last segment has no seal yet: the next start seals it"),
     }
 }

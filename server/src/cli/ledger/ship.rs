@@ -52,7 +52,10 @@ pub(super) fn run(args: &ShipArgs) -> Result<(), CommandError> {
         store.put("PRUNED", pruned)?;
     }
     let place = store.describe("");
-    output::line(&format!("ledger {}: {sent} segments of {sent_bytes} bytes sent to {place}, {before} were there", reader.number()))
+    output::line(&format!(
+        "ledger {}: {sent} segments of {sent_bytes} bytes sent to {place}, {before} were there",
+        reader.number()
+    ))
 }
 
 /// Why a segment is not off this host.
@@ -62,7 +65,9 @@ pub(super) enum ShipError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Read(#[from] ReadError),
-    #[error("{0} is of another ledger or another state of this one: each ledger needs a place of its own; choose another one")]
+    #[error(
+        "{0} is of another ledger or another state of this one: each ledger needs a place of its own; choose another one"
+    )]
     Other(String),
     #[error("{0} has not arrived there: run `estehqaq ledger ship` first")]
     Missing(String),

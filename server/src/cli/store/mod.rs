@@ -41,7 +41,9 @@ pub(crate) enum StoreError {
     NoFolder { place: String },
     #[error("cannot drive the transfer: {0}; look at the limits of this process")]
     Runtime(io::Error),
-    #[error("cannot {verb} {place}: {source}; run it again once the store is in reach: it goes on where it was")]
+    #[error(
+        "cannot {verb} {place}: {source}; run it again once the store is in reach: it goes on where it was"
+    )]
     Transfer { verb: &'static str, place: String, source: object_store::Error },
     #[error("cannot read what is to be sent to {place}: {source}")]
     Source { place: String, source: io::Error },

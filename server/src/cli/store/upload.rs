@@ -32,7 +32,9 @@ impl Store {
         sent: &dyn Fn(u64),
     ) -> Result<(), StoreError> {
         match &self.parts {
-            Some(parts) if len_bytes > PART_LEN => self.upload_parts(parts.as_ref(), name, source, len_bytes, sent),
+            Some(parts) if len_bytes > PART_LEN => {
+                self.upload_parts(parts.as_ref(), name, source, len_bytes, sent)
+            }
             Some(_) => {
                 let whole = self.next_part(name, source, len_bytes)?;
                 sent(len_bytes);
@@ -115,7 +117,8 @@ impl Store {
         len_bytes: u64,
         sent: &dyn Fn(u64),
     ) -> Result<(), StoreError> {
-        self.remove_leftovers(name).map_err(|source| StoreError::Folder { place: self.describe(name), source })?;
+        self.remove_leftovers(name)
+            .map_err(|source| StoreError::Folder { place: self.describe(name), source })?;
         let path = self.path(name);
         let failed = |source| self.failed("write", name, source);
         let mut upload = self.runtime.block_on(self.objects.put_multipart(&path)).map_err(failed)?;

@@ -90,8 +90,16 @@ fn shipped_to_a_folder_and_restored() {
     let (folder, code) = answered();
     let ship = format!("ledger ship {AT} --to vault");
     let first = folder.run(&ship).ok();
-    assert!(first.contains(": 1 segments of ") && first.ends_with("sent to vault, 0 were there\n"), "{first}");
-    assert!(folder.run(&format!("{ship} --check")).ok().ends_with("0 segments of 0 bytes sent to vault, 1 were there\n"));
+    assert!(
+        first.contains(": 1 segments of ") && first.ends_with("sent to vault, 0 were there\n"),
+        "{first}"
+    );
+    assert!(
+        folder
+            .run(&format!("{ship} --check"))
+            .ok()
+            .ends_with("0 segments of 0 bytes sent to vault, 1 were there\n")
+    );
     check_restored(&folder, "vault", &code, |line| folder.run(line));
     // What changed there is told.
     let copy = folder.path("vault/segment-00000001.led");
@@ -102,7 +110,9 @@ fn shipped_to_a_folder_and_restored() {
     folder
         .run("ledger restore --ledger other --secrets secrets.toml --from vault --number 9")
         .refused(1, &["vault/segment-00000001.led is not in order", "is damaged"]);
-    folder.run(&format!("ledger prune {AT} --keep-days 0 --shipped-to nowhere")).refused(1, &["nowhere is not there"]);
+    folder
+        .run(&format!("ledger prune {AT} --keep-days 0 --shipped-to nowhere"))
+        .refused(1, &["nowhere is not there"]);
 }
 
 fn check_restored(folder: &Folder, from: &str, code: &str, run: impl Fn(&str) -> Ran) {
@@ -112,7 +122,12 @@ fn check_restored(folder: &Folder, from: &str, code: &str, run: impl Fn(&str) ->
     assert!(told.starts_with("restored is ledger 2, with 1 segments of 3 entries up to ledger 1"), "{told}");
     let found = folder.run(&format!("ledger find --ledger restored --secrets secrets.toml {code}")).json();
     assert_eq!(found["tracking_code"], code);
-    assert!(folder.run("ledger verify --ledger restored --secrets secrets.toml").ok().starts_with("ledger 2: 3 entries"));
+    assert!(
+        folder
+            .run("ledger verify --ledger restored --secrets secrets.toml")
+            .ok()
+            .starts_with("ledger 2: 3 entries")
+    );
     run(&format!("{restore} 2")).refused(1, &["says this is ledger 2 already"]);
 }
 
@@ -133,8 +148,9 @@ fn shipped_to_a_bucket_and_restored() {
     });
     assert!(run(&ship).ok().contains(": 1 segments of "));
     assert!(run(&format!("{ship} --check")).ok().contains("1 were there"));
-    let receipt: Value =
-        s3.with(|contents| serde_json::from_slice(&contents.objects["ledger-0001/segment-00000001.led.json"]).unwrap());
+    let receipt: Value = s3.with(|contents| {
+        serde_json::from_slice(&contents.objects["ledger-0001/segment-00000001.led.json"]).unwrap()
+    });
     assert_eq!((&receipt["ledger"], &receipt["segment"]), (&json!(1), &json!(1)));
     check_restored(&folder, "s3://b/ledger-0001", &code, run);
     run(&format!("ledger ship {AT} --to https://b")).refused(2, &["is no place for segments"]);
