@@ -158,6 +158,14 @@ pub enum InitError {
         /// What was found.
         path: String,
     },
+    /// Segments are being brought here.
+    #[error(
+        "{path} says that a restore into this folder was cut short: run `estehqaq ledger restore` again; nothing was changed"
+    )]
+    Restoring {
+        /// The file that says so.
+        path: String,
+    },
     /// Another process works here.
     #[error(
         "{path} is locked by another process: one ledger folder serves one process; stop the other first"

@@ -15,7 +15,9 @@ use crate::keys::LedgerKeys;
 use crate::mark::{self, MARK_FILE, Mark};
 use crate::segment::{NewSegment, write_zeros};
 
-const NUMBER_FILE: &str = "LEDGER";
+pub(crate) const NUMBER_FILE: &str = "LEDGER";
+/// Says that the folder is being restored into.
+pub(crate) const RESTORING_FILE: &str = "RESTORING";
 const LOCK_FILE: &str = "LOCK";
 /// Added to a name while its file is being made.
 pub(crate) const UNFINISHED: &str = ".new";
@@ -118,6 +120,9 @@ pub(crate) fn init(
         }
         Err(source) => return Err(InitError::Io { path, source }),
     }
+    if disk.list().is_ok_and(|names| names.iter().any(|name| name == RESTORING_FILE)) {
+        return Err(InitError::Restoring { path: disk.describe(RESTORING_FILE) });
+    }
     let segment = segment_name(1);
     let io = |name: &str, source| InitError::Io { path: disk.describe(name), source };
     if let Some(name) = entries(disk).map_err(|source| io(&segment, source))? {
@@ -173,13 +178,13 @@ pub(crate) fn publish_identity(disk: &dyn Disk, identity: &Identity) -> io::Resu
 
 /// A file that no unfinished `init` leaves behind.
 fn foreign_file(disk: &dyn Disk) -> io::Result<Option<String>> {
-    // The last is what a new file system has at its root.
-    let ours = |name: &str| {
-        [LOCK_FILE, MARK_FILE, "lost+found"].contains(&name)
-            || segment_of(name).is_some()
-            || name.ends_with(UNFINISHED)
-    };
+    let ours = |name: &str| name == MARK_FILE || segment_of(name).is_some() || is_neutral(name);
     Ok(disk.list()?.into_iter().find(|name| !ours(name)))
+}
+
+/// Whether a file of that name says nothing about a folder. The last is what a new file system has at its root.
+pub(crate) fn is_neutral(name: &str) -> bool {
+    [LOCK_FILE, "lost+found"].contains(&name) || name.ends_with(UNFINISHED)
 }
 
 /// Makes a file under another name, syncs it, and gives it its name; all of it or nothing.

@@ -65,6 +65,9 @@ pub struct Ledger {
     disk: Arc<dyn Disk>,
     identity: Identity,
     torn_bytes: u64,
+    clock_ms: fn() -> u64,
+    /// Held while segments are pruned.
+    pub(crate) pruning: Mutex<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held as long as the commit thread may write.
     _lock: Box<dyn DiskLock>,
@@ -125,6 +128,7 @@ impl Ledger {
         let recovered = recover(disk, chain, &keys, (options.clock_ms)())?;
         let marks = MarkFile::open(disk, identity.number, &keys)?;
         let io = |source| OpenError::Io { path: disk.describe(""), source };
+        Ledger::forget_answers(disk).map_err(io)?;
         let clock_ms = options.clock_ms;
         let preparer =
             Preparer::start(disk.again(), keys.clone(), clock_ms, marks, options.ahead).map_err(io)?;
@@ -147,7 +151,17 @@ impl Ledger {
         let thread = thread.spawn(move || commit::run(writer, &committer)).map_err(io)?;
         let thread = Mutex::new(Some(thread));
         let torn_bytes = recovered.torn_bytes;
-        Ok(Ledger { shared, disk: disk.again(), identity, torn_bytes, thread, _lock: lock })
+        let pruning = Mutex::new(());
+        Ok(Ledger {
+            shared,
+            disk: disk.again(),
+            identity,
+            torn_bytes,
+            clock_ms,
+            pruning,
+            thread,
+            _lock: lock,
+        })
     }
 
     /// Queues an entry or an act; never blocks on the disk. It counts once the [`Pending`] says so.
@@ -200,6 +214,15 @@ impl Ledger {
     /// The sealed segments, in order.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.shared.catalog.read().sealed.clone()
+    }
+
+    /// Knows no longer of the first `count` segments.
+    pub(crate) fn forget(&self, count: usize) {
+        self.shared.catalog.write().sealed.drain(..count);
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        (self.clock_ms)()
     }
 
     /// The last sequence that is on stable storage.

@@ -6,8 +6,9 @@ use std::io;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::disk::{Disk, read_up_to};
+use crate::disk::{Disk, read_up_to, write_all_at};
 use crate::error::OpenError;
+use crate::folder;
 use crate::format::is_zero;
 use crate::keys::LedgerKeys;
 use crate::segment::Link;
@@ -41,7 +42,6 @@ pub(crate) struct PrunedRecord {
 
 impl PrunedRecord {
     /// What to write when everything up to that segment is pruned.
-    #[cfg_attr(not(test), expect(dead_code, reason = "pruning writes it"))]
     pub(crate) fn new(link: &Link, time_ms: u64, keys: &LedgerKeys) -> PrunedRecord {
         let key = keys.current();
         let mut record = PrunedRecord {
@@ -87,6 +87,20 @@ impl PrunedRecord {
             digest: self.digest,
         })
     }
+}
+
+/// Puts it on stable storage, all of it or nothing.
+pub(crate) fn publish(disk: &dyn Disk, link: &Link, time_ms: u64, keys: &LedgerKeys) -> io::Result<()> {
+    let record = PrunedRecord::new(link, time_ms, keys);
+    folder::publish(disk, PRUNED_FILE, |file| {
+        write_all_at(file, record.as_bytes(), 0)?;
+        file.sync_data()
+    })
+}
+
+/// What the bytes of such a file say; none when they are not as one of these keys wrote them.
+pub(crate) fn parse(bytes: &[u8], keys: &LedgerKeys) -> Option<Link> {
+    PrunedRecord::read_from_bytes(bytes).ok()?.checked(keys)
 }
 
 /// The last segment that was pruned, if any.

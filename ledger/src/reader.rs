@@ -12,7 +12,9 @@ use crate::error::{FindError, OpenError, ReadError};
 use crate::keys::LedgerKeys;
 use crate::ledger::place_here;
 use crate::lookup::{self, Found, Placed};
+use crate::restore::FileBytes;
 use crate::segment::Segment;
+use crate::span::Span;
 use crate::tracking_code::TrackingCode;
 use crate::walk::{Step, Walk};
 
@@ -71,12 +73,25 @@ impl LedgerReader {
     /// All records in order, checked as [`LedgerReader::verify`] does but for the seals' digests; the first fault
     /// ends it.
     pub fn records(&self) -> Records<'_> {
-        Records { reader: self, next: 0, walk: None, failed: false }
+        self.records_of(Span::default())
+    }
+
+    /// The records of a span of days, in order. Sealed segments without any are passed over, and not checked.
+    pub fn records_of(&self, span: Span) -> Records<'_> {
+        Records { reader: self, span, next: 0, walk: None, failed: false }
     }
 
     /// All inquiries in order, as [`LedgerReader::records`] has them.
     pub fn entries(&self) -> impl Iterator<Item = Result<Found, ReadError>> {
         self.records().filter_map(|placed| placed.map(Placed::inquiry).transpose())
+    }
+
+    /// The bytes of a sealed segment's file, up to the end of its seal.
+    ///
+    /// # Errors
+    /// [`ReadError`], when it is not what it was when the ledger was opened.
+    pub fn bytes(&self, info: &SegmentInfo) -> Result<FileBytes, ReadError> {
+        Ok(FileBytes::new(self.open_sealed(info)?.file, info.len_bytes))
     }
 
     pub(crate) fn open_sealed(&self, info: &SegmentInfo) -> Result<Segment, ReadError> {
@@ -99,6 +114,7 @@ pub(crate) fn changed_since(disk: &dyn Disk, info: &SegmentInfo, error: OpenErro
 /// The records of a ledger, in order.
 pub struct Records<'a> {
     reader: &'a LedgerReader,
+    span: Span,
     /// The next segment to be walked, from 0.
     next: usize,
     walk: Option<Walk<'a>>,
@@ -117,17 +133,22 @@ impl Records<'_> {
             let slot = walk.slots();
             match walk.step()? {
                 Step::End(_) => self.walk = None,
-                Step::Entry(found) => {
+                Step::Entry(found) if self.span.contains(found.time_ms.get()) => {
                     if let Some(placed) = lookup::unpack(walk.segment(), &self.reader.keys, slot, &found)? {
                         return Ok(Some(placed));
                     }
                 }
+                Step::Entry(_) => {}
             }
         }
     }
 
     fn next_segment(&mut self) -> Result<Option<Arc<Segment>>, ReadError> {
-        let (at, sealed) = (self.next, &self.reader.chain.sealed);
+        let sealed = &self.reader.chain.sealed;
+        while sealed.get(self.next).is_some_and(|info| !self.span.meets(info)) {
+            self.next += 1;
+        }
+        let at = self.next;
         self.next += 1;
         match sealed.get(at) {
             Some(info) => self.reader.open_sealed(info).map(|segment| Some(Arc::new(segment))),

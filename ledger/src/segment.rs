@@ -99,6 +99,14 @@ impl Segment {
         Ok(Segment { file, path, number, ledger, header })
     }
 
+    /// Whose segment it says it is.
+    pub(crate) fn ledger_in(disk: &dyn Disk, number: u32) -> Result<u16, OpenError> {
+        let name = segment_name(number);
+        let path = disk.describe(&name);
+        let file = disk.open_read(&name).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        Ok(read_header(file.as_ref(), &path)?.ledger.get())
+    }
+
     /// A segment that was just begun.
     pub(crate) fn begun(file: Box<dyn DiskFile>, path: String, header: Box<Header>) -> Segment {
         Segment { file, path, number: header.segment.get(), ledger: header.ledger.get(), header }
@@ -204,6 +212,30 @@ impl Segment {
             && header.previous_tag == before.tag
             && header.previous_digest == before.digest
             && (self.ledger != before.ledger || self.first_sequence() > before.sequence)
+    }
+
+    /// Whether it is the first of all: nothing is before it.
+    pub(crate) fn begins_chain(&self) -> bool {
+        self.number == 1 && self.header.previous_slots.get() == 0
+    }
+
+    /// What it says of the segment before it. That one's ledger is 0 when it was another, which nothing here names.
+    pub(crate) fn link_before(&self) -> Link {
+        let header = &self.header;
+        let sequence = header.previous_sequence.get();
+        Link {
+            ledger: if self.first_sequence() > sequence { self.ledger } else { 0 },
+            segment: self.number - 1,
+            entries: header.entries_before.get(),
+            slots: header.previous_slots.get(),
+            sequence,
+            tag: header.previous_tag,
+            digest: header.previous_digest,
+        }
+    }
+
+    pub(crate) fn follows_not(&self, before: u32) -> OpenError {
+        OpenError::Header { path: self.path.clone(), what: HeaderFault::Previous { before } }
     }
 
     pub(crate) fn io(&self, source: io::Error) -> ReadError {

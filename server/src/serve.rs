@@ -30,6 +30,7 @@ use crate::watch::{Look, Watcher};
 /// How often it is looked at `CURRENT`: a rollback by whichever way takes effect in less than a second.
 const LOOK_AT_CURRENT: Duration = Duration::from_millis(500);
 const LOOK_AT_PROVIDERS: Duration = Duration::from_secs(1);
+const LOOK_AT_REQUESTS: Duration = Duration::from_secs(1);
 const ADMIN_CONNECTIONS_MAX: usize = 64;
 /// Nobody's treatment waits for an operator's answer.
 const ADMIN_DRAIN_TIMEOUT_S: u64 = 1;
@@ -186,7 +187,8 @@ where
     let providers = follow_providers(providers, seen).map_err(ServeError::Start)?;
     let admin = Admin { snapshots_dir: parts.snapshots_dir, waker: generations.waker().clone() };
     let admin = start_admin(settings, state.clone(), admin)?;
-    Ok(Running { http, admin, state, generations, providers })
+    let requests = serve_requests(&state).map_err(ServeError::Start)?;
+    Ok(Running { http, admin, state, generations, providers, _requests: requests })
 }
 
 fn follow_current(mut keeper: Keeper) -> io::Result<Watcher> {
@@ -196,6 +198,19 @@ fn follow_current(mut keeper: Keeper) -> io::Result<Watcher> {
 fn follow_providers(providers: Arc<ProviderFile>, seen: Seen) -> io::Result<Watcher> {
     let mut seen = Some(seen);
     Watcher::start("providers", LOOK_AT_PROVIDERS, move |_, _| providers.look(&mut seen))
+}
+
+/// Acts that commands ask for while this server holds the ledger: reveals and prunings.
+fn serve_requests(state: &Data<State>) -> io::Result<Watcher> {
+    // Weak: the ledger must be free once the service has stopped.
+    let state = Arc::downgrade(&state.clone().into_inner());
+    Watcher::start("requests", LOOK_AT_REQUESTS, move |_, _| {
+        if let Some(state) = state.upgrade()
+            && let Err(error) = state.ledger.serve_requests()
+        {
+            tracing::warn!(%error, "requests of ledger commands cannot be served; look at the ledger folder");
+        }
+    })
 }
 
 /// Starts the service's own listener.
@@ -283,6 +298,8 @@ pub struct Running {
     state: Data<State>,
     generations: Watcher,
     providers: Watcher,
+    /// Looks for acts that commands ask for, as long as the service runs.
+    _requests: Watcher,
 }
 
 impl Running {

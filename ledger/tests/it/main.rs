@@ -7,12 +7,16 @@
 )]
 
 mod damage;
+mod days;
 mod faults;
 mod folder;
 mod golden;
+mod handover;
 mod kill;
 mod power;
+mod pruning;
 mod rate;
 mod reading;
+mod restoring;
 mod support;
 mod wake;

@@ -13,6 +13,7 @@ mod provider;
 mod secrets;
 mod serve;
 mod snapshot;
+mod store;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

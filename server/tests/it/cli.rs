@@ -4,6 +4,7 @@
 mod ask;
 mod demo;
 mod extract;
+mod keeping;
 mod ledger;
 mod provider;
 mod secrets;

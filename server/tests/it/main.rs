@@ -16,6 +16,7 @@ mod program;
 mod protocol;
 mod reloading;
 mod rotating;
+mod s3;
 mod site;
 mod stopping;
 mod swapping;

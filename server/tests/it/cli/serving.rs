@@ -58,6 +58,12 @@ impl Serving {
         Client::new(address.as_str().unwrap().parse::<SocketAddr>().unwrap())
     }
 
+    #[track_caller]
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
     /// SIGTERM ends it in order; what it wrote to stderr.
     #[track_caller]
     pub(crate) fn terminate(mut self) -> String {
@@ -68,11 +74,6 @@ impl Serving {
         assert_eq!(code, Some(0), "{log}");
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         log
-    }
-
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
     /// SIGKILL, as a power failure would end it.

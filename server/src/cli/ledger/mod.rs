@@ -1,10 +1,15 @@
-//! `ledger init | find | verify | export`: the record of answers, offline. Person IDs are masked.
+//! `ledger`: the record of answers, offline. Person IDs are masked, but in an export that reveals them.
 
-use std::io::{self, BufWriter, Write};
+mod acting;
+mod export;
+mod prune;
+mod restore;
+mod ship;
+
 use std::sync::Arc;
 
 use ::ledger::{Entry, Found, LedgerReader, Outcome, RealDisk, TrackingCode};
-use clap::{Args, Subcommand, ValueEnum, value_parser};
+use clap::{Args, Subcommand, value_parser};
 use engine::{Branch, Day, Entitlement, Insurer, Notice};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -23,8 +28,14 @@ pub(crate) enum LedgerCommand {
     Find(FindArgs),
     /// Check every entry: checksums, order and chain
     Verify(Places),
-    /// All entries on stdout
-    Export(ExportArgs),
+    /// Inquiries on stdout, all of them or those of some days
+    Export(export::ExportArgs),
+    /// Bring sealed segments off this host; the next run goes on where this one ended
+    Ship(ship::ShipArgs),
+    /// Remove sealed segments whose entries are all old enough
+    Prune(prune::PruneArgs),
+    /// Make a new folder a ledger that begins with the segments of an earlier one
+    Restore(restore::RestoreArgs),
 }
 
 #[derive(Args)]
@@ -53,28 +64,15 @@ pub(crate) struct FindArgs {
     code: String,
 }
 
-#[derive(Args)]
-pub(crate) struct ExportArgs {
-    #[command(flatten)]
-    places: Places,
-    #[arg(long, value_enum, default_value = "ndjson")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// One JSON object a line
-    Ndjson,
-    /// With a header; lists are joined by spaces
-    Csv,
-}
-
 pub(super) fn run(command: &LedgerCommand) -> Result<(), CommandError> {
     match command {
         LedgerCommand::Init(args) => init(args),
         LedgerCommand::Find(args) => find(args),
         LedgerCommand::Verify(places) => verify(places),
-        LedgerCommand::Export(args) => export(args),
+        LedgerCommand::Export(args) => export::run(args),
+        LedgerCommand::Ship(args) => ship::run(args),
+        LedgerCommand::Prune(args) => prune::run(args),
+        LedgerCommand::Restore(args) => restore::run(args),
     }
 }
 
@@ -127,27 +125,6 @@ fn verify(places: &Places) -> Result<(), CommandError> {
         None => output::line("not closed: a server is at work on it, or ended unclean"),
         Some(fault) => Err(fault.into()),
     }
-}
-
-fn export(args: &ExportArgs) -> Result<(), CommandError> {
-    let reader = args.places.reader()?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    if matches!(args.format, Format::Csv) {
-        output::tolerate_closed_pipe(writeln!(out, "{}", Row::CSV_HEADER))?;
-    }
-    for found in reader.entries() {
-        let row = Row::new(&reader, &found?);
-        let written = match args.format {
-            Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&row)?),
-            Format::Csv => writeln!(out, "{}", row.csv()),
-        };
-        match written {
-            // Whoever reads has enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => output::tolerate_closed_pipe(written)?,
-        }
-    }
-    output::tolerate_closed_pipe(out.flush())
 }
 
 /// An entry as it is shown.

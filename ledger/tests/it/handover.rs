@@ -1,0 +1,162 @@
+//! A command asks the process that holds the ledger to write an act: it is done and answered, or refused, or not taken;
+//! nobody without the key is heard.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use ledger::sim::SimDisk;
+use ledger::{Act, AskError, Deed, LedgerKeys, ProviderId, Record, ask};
+
+use crate::days::{DAY_MS, lives, open_on, reader};
+use crate::support::{LEDGER, NOW_MS, keys, month};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn act(deed: Deed) -> Act {
+    Act { time_ms: NOW_MS + 9 * DAY_MS, actor: ProviderId::parse("auditor").unwrap(), deed }
+}
+
+const EXPORT: Deed = Deed::Export { first_day: None, last_day: None, entries: 14, revealed: true };
+
+/// Asks while the ledger is held and requests are served; what is there to see afterwards.
+fn asked(disk: &SimDisk, act: &Act, keys_of_asker: &LedgerKeys, ledger: u16) -> Result<u64, AskError> {
+    let held = open_on(disk, 9).unwrap();
+    let done = AtomicBool::new(false);
+    let answer = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                held.serve_requests().unwrap();
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let answer = ask(disk, act, ledger, keys_of_asker, 7, PATIENCE);
+        done.store(true, Ordering::Relaxed);
+        answer
+    });
+    held.close().unwrap();
+    answer
+}
+
+fn acts(disk: &SimDisk) -> Vec<(u64, Record)> {
+    let reader = reader(disk);
+    let records = reader.records().map(Result::unwrap).map(|placed| (placed.sequence, placed.record));
+    records.filter(|(_, record)| matches!(record, Record::Act(_))).collect()
+}
+
+#[track_caller]
+fn check_tidy(disk: &SimDisk) {
+    let left: Vec<_> = disk
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("request") || name.starts_with("answer"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn an_export_is_noted_as_it_was_asked() {
+    let (disk, _) = lives(&[0]);
+    let sequence = asked(&disk, &act(EXPORT), &keys(), LEDGER).unwrap();
+    assert_eq!(acts(&disk), [(sequence, Record::Act(act(EXPORT)))]);
+    check_tidy(&disk);
+}
+
+#[test]
+fn a_pruning_is_done() {
+    let (disk, _) = lives(&[0, 1]);
+    let deed = Deed::Prune { segment: 2, entries: 0 };
+    let sequence = asked(&disk, &act(deed), &keys(), LEDGER).unwrap();
+    let entries = 16;
+    assert_eq!(acts(&disk), [(sequence, Record::Act(act(Deed::Prune { segment: 2, entries })))]);
+    assert_eq!(reader(&disk).segments()[0].number, 3);
+    assert!(!disk.names().contains(&"segment-00000001.led".to_owned()));
+    check_tidy(&disk);
+}
+
+#[track_caller]
+fn check_refused(answer: Result<u64, AskError>, disk: &SimDisk, text: &str) {
+    let error = answer.unwrap_err().to_string();
+    assert!(
+        error.starts_with("the process that holds the ledger refused: ") && error.contains(text),
+        "{error}"
+    );
+    assert!(acts(disk).is_empty());
+    check_tidy(disk);
+}
+
+#[test]
+fn what_is_not_to_be_done_is_refused() {
+    let (disk, _) = lives(&[0]);
+    let read = Deed::DeskRead { ledger: LEDGER, sequence: 2, revealed: true };
+    check_refused(asked(&disk, &act(read), &keys(), LEDGER), &disk, "only exports and prunings are taken");
+    let prune = Deed::Prune { segment: 99, entries: 0 };
+    check_refused(
+        asked(&disk, &act(prune), &keys(), LEDGER),
+        &disk,
+        "segment 99 is not among the sealed ones",
+    );
+    let old = Act { time_ms: NOW_MS + 9 * DAY_MS - 60_001, ..act(EXPORT) };
+    check_refused(asked(&disk, &old, &keys(), LEDGER), &disk, "too old, or the clocks differ");
+    let other = LedgerKeys::new(3, &[1; 32], 5, &[9; 32]).with_month(month("2026-10"), &[7; 32]);
+    check_refused(asked(&disk, &act(EXPORT), &other, LEDGER), &disk, "not made with this ledger's keys");
+    check_refused(asked(&disk, &act(EXPORT), &keys(), LEDGER + 1), &disk, "not made with this ledger's keys");
+}
+
+/// Every byte of a request counts.
+#[test]
+fn a_changed_request_is_not_heard() {
+    let (disk, _) = lives(&[0]);
+    let held = open_on(&disk, 9).unwrap();
+    let _ = ask(&disk, &act(EXPORT), LEDGER, &keys(), 7, Duration::ZERO);
+    // It was withdrawn; this is how one looks, caught between two looks of the one who asks.
+    let request = thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(&disk, &act(EXPORT), LEDGER, &keys(), 7, Duration::from_secs(1)));
+        while !disk.names().contains(&"request-0000000000000007".to_owned()) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let request = disk.contents("request-0000000000000007");
+        assert!(matches!(asking.join().unwrap(), Err(AskError::NotTaken { .. })));
+        request
+    });
+    for at in (0..request.len()).filter(|at| !(168..240).contains(at) || at % 8 == 0) {
+        let mut changed = request.clone();
+        changed[at] ^= 1;
+        drop(ledger::Disk::create_new(&disk, "request-0000000000000008").unwrap());
+        disk.replace("request-0000000000000008", changed);
+        assert_eq!(held.serve_requests().unwrap(), 1);
+    }
+    held.close().unwrap();
+    drop(held);
+    assert!(acts(&disk).is_empty());
+}
+
+#[test]
+fn a_holder_that_takes_no_requests_is_told_and_nothing_is_left() {
+    let (disk, _) = lives(&[0]);
+    let held = open_on(&disk, 9).unwrap();
+    let error = ask(&disk, &act(EXPORT), LEDGER, &keys(), 7, Duration::from_millis(30)).unwrap_err();
+    assert!(matches!(error, AskError::NotTaken { .. }), "{error}");
+    assert!(
+        error.to_string().contains("sim/LOCK is locked by a process that does not take requests"),
+        "{error}"
+    );
+    check_tidy(&disk);
+    drop(held);
+    assert!(acts(&disk).is_empty());
+    let no_month = LedgerKeys::new(3, &[1; 32], 5, &[2; 32]);
+    let error = ask(&disk, &act(EXPORT), LEDGER, &no_month, 7, Duration::ZERO).unwrap_err();
+    assert!(matches!(error, AskError::NoMonthKey));
+}
+
+/// An answer that its asker did not wait for goes at the next opening.
+#[test]
+fn what_nobody_came_for_is_tidied_up() {
+    let (disk, _) = lives(&[0]);
+    drop(ledger::Disk::create_new(&disk, "answer-0000000000000001").unwrap());
+    drop(ledger::Disk::create_new(&disk, "request-000000000000000x").unwrap());
+    let held = open_on(&disk, 9).unwrap();
+    assert!(!disk.names().contains(&"answer-0000000000000001".to_owned()));
+    assert_eq!(held.serve_requests().unwrap(), 0, "that is no request's name");
+    held.close().unwrap();
+}
