@@ -89,8 +89,8 @@ pub enum AskError {
     },
     /// The one who took it gave no answer.
     #[error(
-        "the process that holds {path} took the request and has not answered: look into its log, and with `estehqaq ledger \
-         export --acts` for what it did"
+        "the process that holds {path} took the request and has not answered: look into its log for what became of it, \
+         and run the command again if nothing did"
     )]
     NoAnswer {
         /// The lock file.

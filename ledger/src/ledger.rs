@@ -211,6 +211,23 @@ impl Ledger {
         Ok(lookup::find(&segment, &shared.keys, end, sequence)?)
     }
 
+    /// Whole days until the disk is full, at the pace at which the segments of the last week grew; none before there
+    /// is a sealed one to tell, or when nobody can.
+    pub fn days_left(&self) -> Option<u64> {
+        const WEEK_MS: u64 = 7 * 86_400_000;
+        const HOUR_MS: u64 = 3_600_000;
+        let now_ms = (self.clock_ms)();
+        let catalog = self.shared.catalog.read();
+        let week = catalog.sealed.iter().rev().take_while(|info| info.times_ms.0 + WEEK_MS > now_ms);
+        let (bytes, since) = week
+            .fold((0, now_ms), |(bytes, since), info| (bytes + info.len_bytes, since.min(info.times_ms.0)));
+        drop(catalog);
+        let free = self.disk.free_bytes().ok().flatten()?;
+        let span_ms = (now_ms - since).max(HOUR_MS);
+        let days = u128::from(free) * u128::from(span_ms) / 86_400_000;
+        u64::try_from(days.checked_div(bytes.into())?).ok()
+    }
+
     /// The sealed segments, in order.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.shared.catalog.read().sealed.clone()

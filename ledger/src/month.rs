@@ -79,7 +79,9 @@ impl Month {
         Month(year * 100 + u32::from(month))
     }
 
-    fn next(self) -> Month {
+    /// The month after.
+    #[must_use]
+    pub fn next(self) -> Month {
         Month(if self.0 % 100 == 12 { self.0 + 89 } else { self.0 + 1 })
     }
 }

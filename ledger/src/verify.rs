@@ -1,6 +1,7 @@
 //! Checks a whole ledger: every entry, every link, every seal, the digests, and the mark. Segments are checked side by
 //! side; what is told is as if they had been checked in order.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -56,6 +57,13 @@ pub struct Head {
     pub sequence: u64,
     /// Its tag.
     pub tag: [u8; 16],
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:08}-{:010}-", self.ledger, self.segment, self.sequence)?;
+        self.tag.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 /// What a walk over the whole ledger came to.

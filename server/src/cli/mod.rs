@@ -10,6 +10,7 @@ mod options;
 mod output;
 mod progress;
 mod provider;
+mod rotate;
 mod secrets;
 mod serve;
 mod snapshot;

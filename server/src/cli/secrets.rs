@@ -15,17 +15,24 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::options::{CommandError, SecretsFile};
+use super::rotate::{self, ForgetArgs, RotateArgs};
 use crate::toml_error::line_of;
 
 #[derive(Subcommand)]
 pub(crate) enum SecretsCommand {
     /// Make a new secrets file with one key of each kind
     Init(SecretsFile),
+    /// Add keys for what is made from now on; old codes and entries stay readable
+    Rotate(RotateArgs),
+    /// Destroy the keys of old months, and with them the person IDs in the ledger's entries of then
+    Forget(ForgetArgs),
 }
 
 pub(super) fn run(command: &SecretsCommand) -> Result<(), CommandError> {
     match command {
         SecretsCommand::Init(file) => Ok(init(&file.path)?),
+        SecretsCommand::Rotate(args) => rotate::rotate(args),
+        SecretsCommand::Forget(args) => rotate::forget(args),
     }
 }
 
@@ -73,9 +80,9 @@ pub(super) enum KeyFault {
 pub(super) struct Secrets {
     path: PathBuf,
     mobile: Vec<MobileKey>,
-    tracking: Vec<(u8, [u8; 32])>,
-    ledger: Vec<(u32, [u8; 32])>,
-    month: Vec<(Month, [u8; 32])>,
+    pub(super) tracking: Vec<(u8, [u8; 32])>,
+    pub(super) ledger: Vec<(u32, [u8; 32])>,
+    pub(super) month: Vec<(Month, [u8; 32])>,
 }
 
 #[derive(Deserialize)]
@@ -194,7 +201,7 @@ pub(super) fn init(path: &Path) -> Result<(), SecretsError> {
 }
 
 /// Without it the file's name may be gone after a power failure, and with it the keys of a ledger.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
@@ -220,19 +227,19 @@ fn new_file() -> Result<String, SecretsError> {
 }
 
 /// A key of that kind in the file's form.
-fn new_key(kind: &str, id: u32) -> Result<String, SecretsError> {
+pub(super) fn new_key(kind: &str, id: u32) -> Result<String, SecretsError> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(SecretsError::Random)?;
     Ok(key_text(kind, id, &key))
 }
 
-fn key_text(kind: &str, id: u32, key: &[u8; 32]) -> String {
+pub(super) fn key_text(kind: &str, id: u32, key: &[u8; 32]) -> String {
     let hex = blake3::Hash::from_bytes(*key).to_hex();
     format!("[[{kind}]]\nid = {id}\nkey = \"{hex}\"\n")
 }
 
 /// The month in Tehran now.
-fn this_month() -> Month {
+pub(super) fn this_month() -> Month {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Month::at(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Data;
+use ledger::{SYNC_BOUNDS_US, Stats};
 use serde::Serialize;
 use snapshots::{Generation, GenerationName};
 
@@ -114,8 +115,36 @@ fn write_ledger(state: &State, text: &mut String) {
         stats.syncs,
     );
     write_value(text, "estehqaq_ledger_queue_len", "gauge", "Entries waiting for a sync.", stats.queue_len);
+    write_syncs(&stats, text);
+    let gauge = "gauge";
+    let batches = "Batches of entries synced; entries per sync are the quotient.";
+    write_value(text, "estehqaq_ledger_batches_total", counter, batches, stats.batches);
+    write_value(text, "estehqaq_ledger_segment", gauge, "The segment that is written.", stats.segment);
+    let (entries, most) = (stats.segment_entries, stats.segment_entries_max);
+    write_value(text, "estehqaq_ledger_segment_entries", gauge, "Its entries.", entries);
+    write_value(text, "estehqaq_ledger_segment_entries_max", gauge, "How many it has room for.", most);
+    let torn = "Bytes of a torn tail that this start moved aside.";
+    write_value(text, "estehqaq_ledger_torn_tail_bytes", gauge, torn, stats.torn_bytes);
+    if let Some(days) = state.ledger.days_left() {
+        let help = "Days until the ledger's disk is full, at the pace of its last segments.";
+        write_value(text, "estehqaq_ledger_disk_days_left", gauge, help, days);
+    }
     let writable = u64::from(state.ledger.is_writable());
     write_value(text, "estehqaq_ledger_writable", "gauge", "0 after a failed write or sync.", writable);
+}
+
+/// How long syncs took, as a histogram in seconds.
+fn write_syncs(stats: &Stats, text: &mut String) {
+    let name = "estehqaq_ledger_sync_seconds";
+    let _ = writeln!(text, "# HELP {name} How long syncs of the ledger took.\n# TYPE {name} histogram");
+    let mut below = 0;
+    for (bound_us, count) in SYNC_BOUNDS_US.iter().zip(stats.sync_classes) {
+        below += count;
+        let bound_s = *bound_us as f64 / 1e6;
+        let _ = writeln!(text, "{name}_bucket{{le=\"{bound_s}\"}} {below}");
+    }
+    let (sum_s, count) = (stats.sync_us as f64 / 1e6, stats.syncs);
+    let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum_s}\n{name}_count {count}");
 }
 
 /// The generation that serves, and how it came in.

@@ -7,6 +7,8 @@ mod restore;
 mod ship;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use ::ledger::{Entry, Found, LedgerReader, Outcome, RealDisk, TrackingCode};
 use clap::{Args, Subcommand, value_parser};
@@ -17,6 +19,7 @@ use snapshots::GenerationName;
 
 use super::options::{CommandError, LedgerDir, SecretsFile};
 use super::output;
+use super::progress::Bar;
 use super::secrets::Secrets;
 use super::serve::{DEFAULT_LEDGER, ledger_disk};
 
@@ -107,7 +110,11 @@ fn find(args: &FindArgs) -> Result<(), CommandError> {
 }
 
 fn verify(places: &Places) -> Result<(), CommandError> {
-    let verified = places.reader()?.verify();
+    let reader = places.reader()?;
+    let bar = Bar::new("verifying", reader.len_bytes());
+    let (begun, done) = (Instant::now(), AtomicU64::new(0));
+    let verified = reader.verify_with(&|bytes| bar.set(done.fetch_add(bytes, Ordering::Relaxed) + bytes));
+    bar.finish();
     let report = verified.report;
     let range = report
         .sequences
@@ -116,6 +123,15 @@ fn verify(places: &Places) -> Result<(), CommandError> {
         "ledger {}: {} entries in order ({} inquiries, {} openings, {} closings), {range}",
         report.ledger, report.entries, report.inquiries, report.openings, report.closings
     ))?;
+    let (seconds, gigabytes) = (begun.elapsed().as_secs_f64(), report.bytes as f64 / 1e9);
+    output::line(&format!(
+        "{} segments, {gigabytes:.3} GB in {seconds:.2} s, {:.2} GB/s",
+        report.segments,
+        gigabytes / seconds
+    ))?;
+    if let Some(head) = report.head {
+        output::line(&format!("head {head}"))?;
+    }
     if report.unfinished_bytes > 0 {
         output::line(&format!("{} bytes of an unfinished batch at the end", report.unfinished_bytes))?;
     }

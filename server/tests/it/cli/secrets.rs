@@ -3,7 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::{Value, json};
+
 use super::Folder;
+use super::serving::{SERVE, Serving};
 
 fn mode(folder: &Folder, name: &str) -> u32 {
     fs::metadata(folder.path(name)).unwrap().permissions().mode() & 0o7777
@@ -164,4 +167,56 @@ fn a_builder_needs_the_mobile_keys_only_and_a_server_all() {
         serve.refused(1, &[&format!("holds no {missing} key, which ")]);
         assert!(!folder.path("ledger").exists(), "nothing is made before the keys are there");
     }
+}
+
+const LEDGER: &str = "--ledger ledger --secrets secrets.toml";
+
+/// A code that a service gives out with the keys of now.
+fn ask(folder: &Folder, key: &str) -> String {
+    let mut serving = Serving::start(folder, SERVE);
+    let answer = serving.client().ask(key, &json!({"person_id": "5742616694"})).json();
+    serving.terminate();
+    answer["tracking_code"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn after_a_rotation_old_codes_and_entries_stay_readable() {
+    let folder = Folder::with_snapshot();
+    let key = folder.add_provider("shafa", "hospital");
+    let before = ask(&folder, &key);
+    let told = folder.run("secrets rotate --secrets secrets.toml").ok();
+    assert!(told.starts_with("added tracking key ") && told.contains("month key"), "{told}");
+    assert_eq!(mode(&folder, "secrets.toml"), 0o600);
+    let after = ask(&folder, &key);
+    assert_ne!(before[..1], after[..1], "the first digit tells the key of a code");
+    for code in [&before, &after] {
+        let found: Value =
+            serde_json::from_str(&folder.run(&format!("ledger find {LEDGER} {code}")).ok()).unwrap();
+        assert_eq!((found["provider"].as_str(), found["status"].as_str()), (Some("shafa"), Some("covered")));
+        assert_eq!(found["person_id"].as_str().map(str::len), Some(10), "{found}");
+    }
+    assert!(folder.run(&format!("ledger verify {LEDGER}")).ok().ends_with("closed clean\n"));
+    // One key a month is enough, and a file keeps room for the others.
+    folder.run("secrets rotate --secrets secrets.toml").refused(1, &["there is a key for", "--kind"]);
+    folder.run("secrets rotate --secrets secrets.toml --kind ledger").ok();
+}
+
+#[test]
+fn forgotten_months_hide_their_ids_and_leave_the_chain_whole() {
+    let folder = Folder::with_snapshot();
+    let key = folder.add_provider("shafa", "hospital");
+    let code = ask(&folder, &key);
+    let told = folder.run("secrets forget --secrets secrets.toml --before 2079-01").ok();
+    assert!(told.contains("cannot be read with this file any more"), "{told}");
+    assert!(folder.run(&format!("ledger verify {LEDGER}")).ok().ends_with("closed clean\n"));
+    let found = folder.run(&format!("ledger find {LEDGER} {code}")).ok();
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(
+        (found["person_id"].clone(), found["status"].clone()),
+        (Value::Null, json!("covered")),
+        "{found}"
+    );
+    let again = folder.run("secrets forget --secrets secrets.toml --before 2079-01").ok();
+    assert_eq!(again, "no key leads to a month before 2079-01\n");
+    folder.run("secrets forget --secrets secrets.toml --before 2026-13").refused(2, &["--before"]);
 }

@@ -1,0 +1,191 @@
+//! `secrets rotate` and `secrets forget`: new keys at the end of their kind, and old months' keys out of the file. The
+//! file is written beside, synced, and put in the place of the old one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use ::ledger::{Month, MonthError, derived_month_key};
+use clap::{Args, ValueEnum};
+
+use super::options::{CommandError, SecretsFile};
+use super::output;
+use super::secrets::{Secrets, SecretsError, key_text, new_key, sync_folder_of, this_month};
+
+#[derive(Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    file: SecretsFile,
+    /// What gets a new key; may be given several times
+    #[arg(long = "kind", value_enum, default_values = ["tracking", "ledger", "month"])]
+    kinds: Vec<Kind>,
+}
+
+/// The kinds of keys.
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Mobile,
+    Tracking,
+    Ledger,
+    Month,
+}
+
+#[derive(Args)]
+pub(crate) struct ForgetArgs {
+    #[command(flatten)]
+    file: SecretsFile,
+    /// The first month whose IDs stay readable, such as 2026-11; those before it can be read by nobody any more
+    #[arg(long, value_name = "MONTH", value_parser = month)]
+    before: Month,
+}
+
+fn month(text: &str) -> Result<Month, MonthError> {
+    Month::parse(text)
+}
+
+/// Adds a key of each kind, which is the current one from the next start on.
+pub(super) fn rotate(args: &RotateArgs) -> Result<(), CommandError> {
+    let path = &args.file.path;
+    let secrets = Secrets::load(path)?;
+    let mut text = read(path)?;
+    let mut told = Vec::new();
+    for kind in &args.kinds {
+        let (name, id) = match kind {
+            Kind::Mobile => {
+                ("mobile", secrets.mobile_keys().iter().map(|key| key.id() + 1).max().unwrap_or(1))
+            }
+            Kind::Tracking => ("tracking", next_tracking(&secrets)?),
+            Kind::Ledger => ("ledger", secrets.ledger.iter().map(|(id, _)| id + 1).max().unwrap_or(1)),
+            Kind::Month => ("month", next_month(&secrets)?.number()),
+        };
+        text.push('\n');
+        text.push_str(&new_key(name, id)?);
+        told.push(format!("{name} key {id}"));
+    }
+    replace(path, &text)?;
+    output::line(&format!("added {}; servers take them at their next start", told.join(", ")))
+}
+
+fn next_tracking(secrets: &Secrets) -> Result<u32, CommandError> {
+    let id = secrets.tracking.iter().map(|(id, _)| u32::from(*id) + 1).max().unwrap_or(1);
+    if id <= 9 {
+        return Ok(id);
+    }
+    Err(CommandError::failed(
+        "tracking keys have ids up to 9, and all are used: go on under a new ledger number and secrets file, or name \
+         the other kinds with --kind",
+    ))
+}
+
+/// The month after this one, so that no month has two keys; this one in a file without month keys.
+fn next_month(secrets: &Secrets) -> Result<Month, CommandError> {
+    let now = this_month();
+    let next = if secrets.month.is_empty() { now } else { now.next() };
+    match secrets.month.iter().map(|(month, _)| *month).max() {
+        Some(last) if last >= next => Err(CommandError::failed(format!(
+            "there is a key for {last} already; one a month is enough: name the other kinds with --kind"
+        ))),
+        _ => Ok(next),
+    }
+}
+
+/// Takes the keys of old months out. What follows from them for the first month that is kept is put there instead.
+pub(super) fn forget(args: &ForgetArgs) -> Result<(), CommandError> {
+    let path = &args.file.path;
+    let secrets = Secrets::load(path)?;
+    let kept = kept_months(&secrets.month, args.before);
+    if kept == secrets.month.iter().copied().collect() {
+        return output::line(&format!("no key leads to a month before {}", args.before));
+    }
+    let mut text = without_months(&read(path)?);
+    for (month, key) in &kept {
+        text.push('\n');
+        text.push_str(&key_text("month", month.number(), key));
+    }
+    replace(path, &text)?;
+    output::line(&format!(
+        "the IDs of months before {} cannot be read with this file any more; destroy every copy and backup of the old \
+         one, and restart the servers",
+        args.before
+    ))
+}
+
+/// The keys that are left when months before `first` are forgotten.
+fn kept_months(months: &[(Month, [u8; 32])], first: Month) -> BTreeMap<Month, [u8; 32]> {
+    let mut kept: BTreeMap<_, _> = months.iter().copied().filter(|(month, _)| *month >= first).collect();
+    let before = months.iter().filter(|(month, _)| *month < first).max_by_key(|(month, _)| *month);
+    if let Some((from, key)) = before
+        && let Some(derived) = derived_month_key(*from, key, first)
+    {
+        kept.entry(first).or_insert(derived);
+    }
+    kept
+}
+
+/// The file's text without its month keys: each is a heading and the members under it.
+fn without_months(text: &str) -> String {
+    let mut inside = false;
+    let lines = text.lines().filter(|line| {
+        let line = line.trim();
+        if line.starts_with('[') {
+            inside = line == "[[month]]";
+        }
+        !inside || line.is_empty() || line.starts_with('#')
+    });
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+fn read(path: &Path) -> Result<String, SecretsError> {
+    fs::read_to_string(path).map_err(|source| SecretsError::Read { path: path.to_owned(), source })
+}
+
+/// Puts a text in the place of the file, whole or not at all, once it proved to be a secrets file.
+fn replace(path: &Path, text: &str) -> Result<(), CommandError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let beside = PathBuf::from(name);
+    let written = write(&beside, text).map_err(|source| SecretsError::Write { path: beside.clone(), source });
+    let done = written.and_then(|()| Secrets::load(&beside).map(drop)).and_then(|()| {
+        let renamed = fs::rename(&beside, path).and_then(|()| sync_folder_of(path));
+        renamed.map_err(|source| SecretsError::Write { path: path.to_owned(), source })
+    });
+    if done.is_err() {
+        let _ = fs::remove_file(&beside); // It holds keys, and nobody would look for it.
+    }
+    Ok(done?)
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use ::ledger::{Month, derived_month_key};
+
+    use super::{kept_months, without_months};
+
+    #[test]
+    fn what_is_kept_leads_forward_only() {
+        let month = |text| Month::parse(text).unwrap();
+        let months = [(month("2026-11"), [1; 32]), (month("2027-02"), [2; 32])];
+        let kept = |first| kept_months(&months, month(first)).into_iter().collect::<Vec<_>>();
+        assert_eq!(kept("2026-10"), months);
+        assert_eq!(kept("2026-11"), months);
+        let derived = derived_month_key(month("2026-11"), &[1; 32], month("2027-01")).unwrap();
+        assert_eq!(kept("2027-01"), [(month("2027-01"), derived), months[1]]);
+        assert_eq!(kept("2027-02"), [months[1]]);
+        let later = derived_month_key(month("2027-02"), &[2; 32], month("2027-05")).unwrap();
+        assert_eq!(kept("2027-05"), [(month("2027-05"), later)]);
+    }
+
+    #[test]
+    fn month_keys_are_taken_out_of_a_text() {
+        let text = "# a\n[[month]]\nid = 1\nkey = \"k\"\n\n# b\n[[ledger]]\nid = 2\n[[month]]\nid = 3\n";
+        assert_eq!(without_months(text), "# a\n\n# b\n[[ledger]]\nid = 2\n");
+    }
+}
