@@ -282,7 +282,7 @@ impl Work<'_> {
             let is_own = segment_of(&name).is_some()
                 || [MARK_FILE, PRUNED_FILE, RESTORING_FILE].contains(&name.as_str());
             let is_neutral = folder::is_neutral(&name);
-            if !is_neutral && !(begun && is_own) {
+            if !(is_neutral || begun && is_own) {
                 return Err(InitError::NotEmpty { path: self.disk.describe(&name) }.into());
             }
             // From another source, which had more than this one.

@@ -5,6 +5,7 @@ mod ask;
 mod demo;
 mod environment;
 mod extract;
+mod generations;
 mod ledger;
 mod options;
 mod output;

@@ -1,11 +1,14 @@
-//! `snapshot build` and `snapshot verify`.
+//! `snapshot build` and `snapshot verify`; the other commands of `snapshot` are in `generations`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use engine::Day;
-use snapshots::{BuildOptions, BuildReport, GateLimits, build, open_current};
+use snapshots::{BuildOptions, BuildReport, MemoryBound, build, open_current};
 
+use super::generations::{
+    self, GateArgs, KeygenArgs, ListArgs, PruneArgs, PublishArgs, RollbackArgs, operator, signing_key,
+};
 use super::options::{self, CommandError, SecretsFile, SnapshotsDir};
 use super::output;
 use super::progress::BuildBars;
@@ -17,6 +20,16 @@ pub(crate) enum SnapshotCommand {
     Build(BuildArgs),
     /// Open the current generation as a server would, checking every byte
     Verify(VerifyArgs),
+    /// Make a key pair for signing generations
+    Keygen(KeygenArgs),
+    /// The generations and where each stands
+    List(ListArgs),
+    /// Make a generation that is there the current one
+    Publish(PublishArgs),
+    /// Go back to the generation before; the current one is not published again by accident
+    Rollback(RollbackArgs),
+    /// Remove old generations
+    Prune(PruneArgs),
 }
 
 #[derive(Args)]
@@ -31,12 +44,18 @@ pub(crate) struct BuildArgs {
     /// The day for which the extract was made; today in Tehran if not given
     #[arg(long, value_name = "DATE", value_parser = options::day)]
     as_of: Option<Day>,
-    /// Largest share of rejected rows with which a generation is published, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.005, value_parser = share)]
-    max_rejected: f64,
+    #[command(flatten)]
+    gates: GateArgs,
     /// Publish although gates refuse, for this reason
     #[arg(long, value_name = "REASON")]
     accept: Option<String>,
+    /// Memory to use at most, such as 2GiB; rows beyond it are put aside on disk [default: 4GiB, or less on a
+    /// small machine]
+    #[arg(long, value_name = "BYTES")]
+    memory: Option<MemoryBound>,
+    /// Sign the generation with the key in this file
+    #[arg(long, value_name = "FILE", env = "ESTEHQAQ_SIGNING_KEY")]
+    signing_key: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -50,15 +69,15 @@ pub(crate) struct VerifyArgs {
     secrets: SecretsFile,
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "give a number from 0 to 1".to_owned())
-}
-
 pub(super) fn run(command: &SnapshotCommand) -> Result<(), CommandError> {
     match command {
         SnapshotCommand::Build(args) => run_build(args),
         SnapshotCommand::Verify(args) => run_verify(args),
+        SnapshotCommand::Keygen(args) => generations::keygen(args),
+        SnapshotCommand::List(args) => generations::list(args),
+        SnapshotCommand::Publish(args) => generations::publish(args),
+        SnapshotCommand::Rollback(args) => generations::rollback(args),
+        SnapshotCommand::Prune(args) => generations::prune(args),
     }
 }
 
@@ -69,11 +88,10 @@ fn run_build(args: &BuildArgs) -> Result<(), CommandError> {
     let as_of = options::day_or_today(args.as_of)?;
     let key = secrets.current_mobile_key()?;
     let mut build_options = BuildOptions::new(&args.extract, &args.snapshots.dir, key, as_of);
-    build_options.limits = GateLimits {
-        max_rejected: args.max_rejected,
-        max_incomplete: args.max_rejected.max(GateLimits::default().max_incomplete),
-        ..GateLimits::default()
-    };
+    build_options.limits = args.gates.limits();
+    build_options.signing_key = signing_key(args.signing_key.as_deref())?;
+    build_options.memory = args.memory.unwrap_or_default();
+    build_options.by = operator();
     build_options.accept = args.accept.clone();
     build_options.progress = &show;
     let report = build(&build_options);

@@ -4,6 +4,7 @@
 mod ask;
 mod demo;
 mod extract;
+mod generations;
 mod keeping;
 mod ledger;
 mod provider;
