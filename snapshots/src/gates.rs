@@ -189,7 +189,7 @@ fn relative(
     let (new, old) = (&content.statistics, &current.statistics);
     let within = |gate, what: &str, counts, max, flag: &str| {
         let advice = format!(
-            "compare with `snapshot diff` and check the export, or allow more with {flag}, or accept this one \
+            "check the export, or allow more with {flag}, or accept this one \
              with --accept"
         );
         worst_change(gate, what, name, counts, max, &advice)
