@@ -28,7 +28,8 @@ use crate::rejects::RejectsWriter;
 use crate::self_test::{make_self_test, run_self_test};
 use crate::signing::{SIGNATURE_SUFFIX, SigningKey};
 use crate::statistics::{Surveyed, survey};
-use crate::store::{PublishOptions, Store, StoreError};
+use crate::store::{PublishOptions, Store};
+use crate::store_error::StoreError;
 
 /// What to build, and from what.
 pub struct BuildOptions<'a> {

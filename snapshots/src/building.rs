@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::disk::create_synced;
-use crate::store::StoreError;
+use crate::store_error::StoreError;
 
 const LOCK_FILE: &str = ".lock";
 const BUILDING_PREFIX: &str = ".building-";

@@ -23,8 +23,10 @@ mod reading;
 mod rejects;
 mod self_test;
 mod signing;
+mod states;
 mod statistics;
 mod store;
+mod store_error;
 pub mod synth;
 
 pub use builder::{BuildError, BuildOptions, BuildReport, Progress, build};
@@ -41,5 +43,7 @@ pub use open::{
 pub use publication::{Acceptance, Publication, PublicationSource};
 pub use self_test::{SelfTestCase, SelfTestError};
 pub use signing::{KeyFileError, PublicKey, SignatureFault, SigningKey};
+pub use states::{Listed, State};
 pub use statistics::Statistics;
-pub use store::{Listed, PublishOptions, Published, RolledBack, State, Store, StoreError};
+pub use store::{PublishOptions, Published, RolledBack, Store};
+pub use store_error::StoreError;

@@ -2,7 +2,6 @@
 //! in the journal, synced, and then one rename; a crash at any point leaves the old or the new state, which the
 //! next transition finds out from the disk and goes on from. Opening generations for answers is `open`'s.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,7 +10,6 @@ use std::time::{Duration, Instant};
 use engine::{INDEX_FILE, RECORDS_FILE};
 use jiff::Timestamp;
 use serde::Serialize;
-use thiserror::Error;
 
 use crate::content::{Content, json_file};
 use crate::disk::{Disk, Lock, RealDisk};
@@ -21,6 +19,8 @@ use crate::journal::{Event, JOURNAL_FILE, Journal, JournalLine, TORN_FILE};
 use crate::open::{CONTENT_FILE, CURRENT_FILE, OpenError, parse_content, parse_current};
 use crate::publication::{Acceptance, PUBLICATION_FILE, Publication};
 use crate::signing::{SIGNATURE_SUFFIX, SigningKey};
+use crate::states::{Listed, State, came_true, fold, last_retired};
+use crate::store_error::StoreError;
 
 /// Held by whoever changes a state, for milliseconds.
 const STATE_LOCK: &str = ".state.lock";
@@ -32,49 +32,6 @@ const REMOVING_PREFIX: &str = ".removing-";
 pub(crate) const FILE_MODE: u32 = 0o440;
 pub(crate) const FOLDER_MODE: u32 = 0o550;
 const OPEN_FOLDER_MODE: u32 = 0o700;
-
-/// Where a generation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Whole and under its name, never published.
-    Built,
-    /// The current one.
-    Published,
-    /// Published once; another one is current.
-    Retired,
-    /// Taken back; not to be published again by accident.
-    RolledBack,
-}
-
-impl State {
-    /// The word for it.
-    pub fn code(self) -> &'static str {
-        match self {
-            State::Built => "built",
-            State::Published => "published",
-            State::Retired => "retired",
-            State::RolledBack => "rolled_back",
-        }
-    }
-}
-
-/// A generation on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Listed {
-    /// Its name.
-    pub generation: GenerationName,
-    /// Where it stands.
-    pub state: State,
-    /// When it came to stand there; none where no journal tells.
-    pub since: Option<Timestamp>,
-    /// Who brought it there.
-    pub by: Option<String>,
-    /// Why, where somebody said so.
-    pub why: Option<String>,
-    #[serde(skip)]
-    seq: u64,
-}
 
 /// How a generation is published.
 #[derive(Clone, Debug, Default)]
@@ -105,103 +62,6 @@ pub struct RolledBack {
     pub generation: GenerationName,
     /// What is current now.
     pub to: GenerationName,
-}
-
-/// Why a state was not changed.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// The disk refused. The state is the old or the new one; the next command goes on from there.
-    #[error("cannot {action} {}: {source}; check the free space and the folder's permissions", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another builder is at work.
-    #[error("another builder is at work in {}; wait until it is done", dir.display())]
-    BuilderLocked {
-        /// The snapshots folder.
-        dir: PathBuf,
-    },
-    /// Another command is changing states.
-    #[error("another command is changing {}; try again when it is done", dir.display())]
-    Locked {
-        /// The snapshots folder.
-        dir: PathBuf,
-    },
-    /// A line of the journal that others follow was changed or lost.
-    #[error("{} is damaged in line {line}; put the file back from a backup, or move it away to begin a new one, \
-             which forgets what was rolled back", path.display())]
-    Journal {
-        /// The journal.
-        path: PathBuf,
-        /// Counts from 1.
-        line: u64,
-    },
-    /// No generation is current.
-    #[error("nothing is published in {}; run `estehqaq snapshot build` first", dir.display())]
-    NothingPublished {
-        /// The snapshots folder.
-        dir: PathBuf,
-    },
-    /// No generation by that name.
-    #[error("there is no generation {name} in {}; see `estehqaq snapshot list`", dir.display())]
-    Unknown {
-        /// The snapshots folder.
-        dir: PathBuf,
-        /// The name.
-        name: GenerationName,
-    },
-    /// The generation, or `CURRENT`, cannot be read.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Gates refused.
-    #[error("generation {name} was not published: {}", told(outcomes))]
-    Refused {
-        /// The generation, which stays on disk.
-        name: GenerationName,
-        /// The gates that refused.
-        outcomes: Vec<GateOutcome>,
-    },
-    /// No generation to go back to.
-    #[error(
-        "there is no generation to go back to: none was current before {name} and is still on disk; publish \
-             a good one with `estehqaq snapshot build`"
-    )]
-    NoPrevious {
-        /// The current one.
-        name: GenerationName,
-    },
-    /// The one to go back to was never published, or was rolled back itself.
-    #[error("cannot go back to {name}, which is {}; choose a retired one from `estehqaq snapshot list`", state.code())]
-    NotRetired {
-        /// The one asked for.
-        name: GenerationName,
-        /// Where it stands.
-        state: State,
-    },
-    /// A signed `publication.json` has to be changed.
-    #[error(
-        "publication.json of {name} is signed, and what overrode the gates must be written into it; give \
-             the key with --signing-key"
-    )]
-    SigningKey {
-        /// The generation.
-        name: GenerationName,
-    },
-}
-
-fn told(outcomes: &[GateOutcome]) -> String {
-    outcomes.iter().map(GateOutcome::to_string).collect::<Vec<_>>().join("; also: ")
-}
-
-/// The one that was current last before the current one, of those that were not taken back.
-fn last_retired(listed: &[Listed]) -> Option<GenerationName> {
-    let retired = listed.iter().filter(|listed| listed.state == State::Retired);
-    retired.max_by_key(|listed| listed.seq).map(|listed| listed.generation)
 }
 
 /// A snapshots folder, and who changes it.
@@ -615,75 +475,5 @@ impl Held<'_> {
         }
         let refused = outcomes.iter().filter(|outcome| !outcome.passed).cloned().collect();
         Ok((outcomes, refused))
-    }
-}
-
-impl Listed {
-    /// A generation that no journal tells of.
-    fn found(generation: GenerationName, current: Option<GenerationName>) -> Listed {
-        let state = if current == Some(generation) { State::Published } else { State::Built };
-        Listed { generation, state, since: None, by: None, why: None, seq: 0 }
-    }
-}
-
-/// Whether the step that a line announced is seen on disk.
-fn came_true(event: &Event, current: Option<GenerationName>, names: &[String]) -> bool {
-    let is_there = |name: &GenerationName| names.contains(&name.to_string());
-    match event {
-        Event::Built { generation } => is_there(generation),
-        Event::Published { generation, .. } => current == Some(*generation),
-        Event::RolledBack { to, .. } => current == Some(*to),
-        Event::Pruned { generation } => !is_there(generation),
-        Event::Abandoned { .. } => true,
-    }
-}
-
-/// Where each generation of the journal stands, pruned ones included: a rolled-back one is remembered.
-fn fold(
-    journal: &Journal,
-    current: Option<GenerationName>,
-    names: &[String],
-) -> BTreeMap<GenerationName, Listed> {
-    let last = journal.lines.len() as u64;
-    let abandoned = |line: &JournalLine| {
-        let next = journal.lines.get(line.seq as usize);
-        let noted = next.is_some_and(|next| next.event == Event::Abandoned { of: line.seq });
-        noted || line.seq == last && !came_true(&line.event, current, names)
-    };
-    let mut states = BTreeMap::new();
-    for line in journal.lines.iter().filter(|line| !abandoned(line)) {
-        for (generation, state) in outcomes_of(&line.event, &states) {
-            let why = line.why.clone().filter(|_| state != State::Retired);
-            let (since, by) = (Some(line.at), Some(line.by.clone()));
-            states.insert(generation, Listed { generation, state, since, by, why, seq: line.seq });
-        }
-    }
-    // What is current is what servers see, whatever somebody did to the file by hand.
-    for listed in states.values_mut() {
-        listed.state = match listed.state {
-            _ if current == Some(listed.generation) => State::Published,
-            State::Published => State::Retired,
-            state => state,
-        };
-    }
-    states
-}
-
-/// Which generations a transition brings where.
-fn outcomes_of(event: &Event, states: &BTreeMap<GenerationName, Listed>) -> Vec<(GenerationName, State)> {
-    match *event {
-        // Built again and pruned in between, it is still what was rolled back.
-        Event::Built { generation } => {
-            let rolled_back = states.get(&generation).is_some_and(|known| known.state == State::RolledBack);
-            if rolled_back { Vec::new() } else { vec![(generation, State::Built)] }
-        }
-        Event::Published { generation, before } => {
-            let retired = before.map(|before| (before, State::Retired));
-            retired.into_iter().chain([(generation, State::Published)]).collect()
-        }
-        Event::RolledBack { generation, to } => {
-            vec![(generation, State::RolledBack), (to, State::Published)]
-        }
-        Event::Pruned { .. } | Event::Abandoned { .. } => Vec::new(),
     }
 }

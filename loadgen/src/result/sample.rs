@@ -102,6 +102,11 @@ fn stage(name: &str, shape: &str, starts_at_ms: u64, duration_ms: u64, goals: Ve
     }
 }
 
+fn verdict() -> VerdictFacts {
+    let reasons = ["stage peak: the goal p99_9_us rests on too few samples", "<one wrong answer>"];
+    VerdictFacts { verdict: Verdict::Invalid, reasons: reasons.map(str::to_owned).to_vec() }
+}
+
 /// A run of 30 s with a stall, a swap, errors, a wrong answer and goals of all three verdicts.
 pub(crate) fn run() -> RunResult {
     let goals = vec![
@@ -111,12 +116,11 @@ pub(crate) fn run() -> RunResult {
     ];
     let mut timeline = Timeline::for_run(30_000, 2_000.0);
     timeline.points = (0..30).map(|second| point(second, if second == 23 { 50 } else { 2_000 })).collect();
-    let reasons = ["stage peak: the goal p99_9_us rests on too few samples", "<one wrong answer>"];
     RunResult {
         provenance: provenance("record-day"),
         mode: Mode::OpenLoop,
         mode_caveat: None,
-        verdict: VerdictFacts { verdict: Verdict::Invalid, reasons: reasons.map(str::to_owned).to_vec() },
+        verdict: verdict(),
         url: "https://127.0.0.1:8443".to_owned(),
         connections_configured: 64,
         targets: TargetFacts {
