@@ -18,9 +18,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Runs what `bind` makes; returns once it listens. `at_end` is called when it has ended, for whatever reason.
+    /// Runs what `bind` makes on a thread of that name; returns once it listens. `flag` is for messages. `at_end` is
+    /// called when it has ended, for whatever reason.
     pub(crate) fn start(
         name: &str,
+        flag: &'static str,
         listen: SocketAddr,
         bind: impl FnOnce() -> io::Result<(SocketAddr, Server)> + Send + 'static,
         at_end: impl FnOnce() + Send + 'static,
@@ -44,7 +46,7 @@ impl Listener {
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run).map_err(ServeError::Start)?;
         let started = listening.recv().map_err(|_| ServeError::Http("it did not start".to_owned()))?;
-        let (address, handle) = started.map_err(|source| ServeError::Listen { listen, source })?;
+        let (address, handle) = started.map_err(|source| ServeError::Listen { flag, listen, source })?;
         Ok(Listener { address, handle, thread: Some(thread) })
     }
 

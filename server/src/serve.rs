@@ -58,8 +58,10 @@ pub enum ServeError {
     #[error(transparent)]
     Providers(#[from] ProvidersError),
     /// The address cannot be had.
-    #[error("cannot listen on {listen}: {source}; stop what listens there or choose another --listen")]
+    #[error("cannot listen on {listen}: {source}; stop what listens there or choose another --{flag}")]
     Listen {
+        /// What it was set with.
+        flag: &'static str,
         /// The address.
         listen: SocketAddr,
         /// What the system said.
@@ -228,7 +230,8 @@ where
             let _ = events.send(Event::HttpEnded); // Nobody waits any more: the service stops.
         }
     };
-    let http = Listener::start("http", settings.listen, move || bind(&settings, state, extra), at_end)?;
+    let http =
+        Listener::start("http", "listen", settings.listen, move || bind(&settings, state, extra), at_end)?;
     tracing::info!(address = %http.address(), "listening");
     Ok(http)
 }
@@ -241,8 +244,13 @@ fn start_admin(
 ) -> Result<Option<Listener>, ServeError> {
     let Some(listen) = settings.admin_listen else { return Ok(None) };
     let (admin, settings) = (Data::new(admin), settings.clone());
-    let listener =
-        Listener::start("admin", listen, move || bind_admin(&settings, listen, state, admin), || {})?;
+    let listener = Listener::start(
+        "admin",
+        "admin-listen",
+        listen,
+        move || bind_admin(&settings, listen, state, admin),
+        || {},
+    )?;
     tracing::info!(address = %listener.address(), "listening for operators");
     Ok(Some(listener))
 }

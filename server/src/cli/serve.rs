@@ -232,7 +232,7 @@ fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
         public_keys: raw.public_key.as_deref().map_or(Ok(Vec::new()), read_public_keys)?,
         admin_listen: raw.admin_listen.as_deref().map(admin_address).transpose()?,
     };
-    check_bounds(&settings)?;
+    check_bounds(&settings, raw.generations_memory_mib)?;
     Ok(settings)
 }
 
@@ -259,7 +259,7 @@ fn admin_address(text: &str) -> Result<SocketAddr, CommandError> {
 }
 
 /// Values that would make the service useless, or break a promise, are wrong usage.
-fn check_bounds(settings: &ServeSettings) -> Result<(), CommandError> {
+fn check_bounds(settings: &ServeSettings, generations_memory_mib: Option<u64>) -> Result<(), CommandError> {
     let bounds = [
         ("workers", settings.workers as u64, 1, 512),
         ("keep-alive-s", settings.keep_alive_s, 1, 3600),
@@ -269,12 +269,7 @@ fn check_bounds(settings: &ServeSettings) -> Result<(), CommandError> {
         ("body-timeout-ms", settings.body_timeout_ms, 1, 60_000),
         ("drain-timeout-s", settings.drain_timeout_s, 0, DRAIN_TIMEOUT_S_MAX),
         ("ledger-queue-len-max", settings.ledger_queue_len_max as u64, 1, 10_000_000),
-        (
-            "generations-memory-mib",
-            settings.generations_memory_bytes.map_or(1, |bytes| bytes >> 20),
-            1,
-            1 << 30,
-        ),
+        ("generations-memory-mib", generations_memory_mib.unwrap_or(1), 1, 1 << 30),
     ];
     match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
         None => Ok(()),

@@ -192,11 +192,11 @@ impl Keeper {
     }
 
     fn refuse_for_memory(&mut self, name: GenerationName, len_bytes: u64) {
-        let left_bytes = self.room().bytes().unwrap_or_default();
+        let (needed_bytes, left_bytes) = self.room().needed_and_left(len_bytes);
         let message = format!(
-            "generation {name} has {} MiB, and only {} MiB of memory are left beside the one that serves; give \
+            "generation {name} needs {} MiB with what is kept free beside it, and {} MiB of memory are left; give \
              this server more memory, or raise --generations-memory-mib if it is set",
-            len_bytes.div_ceil(1 << 20),
+            needed_bytes.div_ceil(1 << 20),
             left_bytes >> 20
         );
         let sight = Sight::of(&self.source.snapshots_dir, Some(&name));

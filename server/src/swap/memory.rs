@@ -114,12 +114,23 @@ fn cache_bytes(folder: &Path, names: [&str; 2]) -> u64 {
     values.filter(|(name, _)| names.contains(name)).filter_map(|(_, value)| value.parse::<u64>().ok()).sum()
 }
 
+fn with_reserve(len_bytes: u64) -> u64 {
+    len_bytes + len_bytes / OVERHEAD_PART + RESERVE_BYTES
+}
+
 impl Room {
     /// Whether a generation of that length may be opened.
     pub(crate) fn fits(self, len_bytes: u64) -> bool {
-        let needed = len_bytes + len_bytes / OVERHEAD_PART + RESERVE_BYTES;
-        self.system_bytes.is_none_or(|bytes| bytes >= needed)
+        self.system_bytes.is_none_or(|bytes| bytes >= with_reserve(len_bytes))
             && self.limit_bytes.is_none_or(|bytes| bytes >= len_bytes)
+    }
+
+    /// What such a generation needs, and what is left of that: of whichever falls short.
+    pub(crate) fn needed_and_left(self, len_bytes: u64) -> (u64, u64) {
+        match (self.system_bytes, self.limit_bytes) {
+            (_, Some(left)) if left < len_bytes => (len_bytes, left),
+            (left, _) => (with_reserve(len_bytes), left.unwrap_or(u64::MAX)),
+        }
     }
 
     /// What is left once a generation of that length is given up.
@@ -228,6 +239,9 @@ mod tests {
         assert!(room.with(64 * MIB).fits(120 * MIB));
         let room = Room { system_bytes: None, limit_bytes: Some(100) };
         assert!(room.fits(100) && !room.fits(101) && room.with(1).fits(101));
+        assert_eq!(room.needed_and_left(101), (101, 100));
+        let both = Room { system_bytes: Some(MIB), limit_bytes: Some(200) };
+        assert_eq!(both.needed_and_left(160), (170 + 64 * MIB, MIB));
         assert!(Room { system_bytes: Some(31 * MIB), limit_bytes: None }.is_pressed());
         assert!(!Room { system_bytes: None, limit_bytes: Some(0) }.is_pressed());
     }

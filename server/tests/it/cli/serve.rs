@@ -200,6 +200,8 @@ fn what_cannot_be_opened_ends_the_start_with_a_message() {
     let listen = SERVE.replace("127.0.0.1:0", &address);
     let text = format!("cannot listen on {address}");
     folder.run(&listen).refused_with_log(&[&text, "choose another --listen"]);
+    let admin = format!("{SERVE} --admin-listen {address}");
+    folder.run(&admin).refused_with_log(&[&text, "choose another --admin-listen"]);
 }
 
 #[test]
@@ -213,4 +215,16 @@ fn after_a_start_the_generation_before_is_brought_into_memory_too() {
     let expected = json!({"snapshot": first.trim(), "at_once": true, "state": "ready"});
     wait_until("it is in memory", || client.get("/readyz", &[]).json()["rollback"] == expected);
     serving.terminate();
+}
+
+#[test]
+fn a_port_alone_for_operators_is_one_of_loopback() {
+    let folder = Folder::with_snapshot();
+    folder.add_provider("shafa", "hospital");
+    let mut serving = Serving::start(&folder, &format!("{SERVE} --admin-listen 0"));
+    serving.client();
+    let log = serving.terminate();
+    let line = log.lines().find(|line| line.contains("listening for operators")).unwrap();
+    let event: Value = serde_json::from_str(line).unwrap();
+    assert!(event["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
 }

@@ -8,7 +8,7 @@ use super::serving::SERVE;
 use super::{Folder, Ran, words};
 
 /// Settings with bounds: flag, lowest, highest.
-const BOUNDED: [(&str, u64, u64); 8] = [
+const BOUNDED: [(&str, u64, u64); 9] = [
     ("workers", 1, 512),
     ("keep-alive-s", 1, 3600),
     ("backlog", 1, 65_535),
@@ -17,6 +17,7 @@ const BOUNDED: [(&str, u64, u64); 8] = [
     ("body-timeout-ms", 1, 60_000),
     ("drain-timeout-s", 0, 28),
     ("ledger-queue-len-max", 1, 10_000_000),
+    ("generations-memory-mib", 1, 1 << 30),
 ];
 
 fn variable(flag: &str) -> String {
@@ -199,4 +200,35 @@ fn what_kubernetes_sets_for_services_is_passed_over() {
         ("ESTEHQAQLIKE", "of another program"),
     ];
     check_taken(&folder.run_with(&words(SERVE), &variables));
+}
+
+#[test]
+fn how_generations_are_held_and_where_operators_ask_is_set_like_the_rest() {
+    let folder = Folder::new();
+    for (flag, good, bad, message) in [
+        ("memory-mode", "mapped", "cached", "cached"),
+        (
+            "admin-listen",
+            "8081",
+            "localhost:8081",
+            "--admin-listen: `localhost:8081` is no address; give 8081",
+        ),
+        ("admin-listen", "127.0.0.1:8081", "70000", "--admin-listen: `70000` is no address"),
+    ] {
+        let (flag_text, variable, name) = (format!("--{flag}"), variable(flag), flag.replace('-', "_"));
+        check_taken(&serve(&folder, &[&flag_text, good], &[], ""));
+        check_taken(&serve(&folder, &[], &[(&variable, good)], ""));
+        check_taken(&serve(&folder, &[], &[], &format!("{name} = \"{good}\"\n")));
+        serve(&folder, &[&flag_text, bad], &[], "").refused(2, &[message]);
+        serve(&folder, &[], &[(&variable, bad)], "").refused(2, &[message]);
+        serve(&folder, &[], &[], &format!("{name} = \"{bad}\"\n")).refused(2, &[message]);
+    }
+    serve(&folder, &["--public-key", "none"], &[], "")
+        .refused(1, &["cannot take none: ", "check --public-key"]);
+    folder.write("public.key", "\n");
+    let empty = serve(&folder, &[], &[], "public_key = \"public.key\"\n");
+    empty.refused(1, &["cannot take public.key: it holds no key; check --public-key"]);
+    folder.write("public.key", "estehqaq-signing-key 00\n");
+    serve(&folder, &["--public-key", "public.key"], &[], "")
+        .refused(1, &["it is no public key", "--public-key"]);
 }
