@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod messy_extract;
+mod poisoned;
 mod publishing;
 mod rows;
 mod states;
