@@ -10,6 +10,9 @@
 mod builder;
 mod building;
 mod content;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod crash;
 pub mod disk;
 mod extract;
 mod gates;
