@@ -8,6 +8,8 @@
 
 mod damage;
 mod days;
+mod evidence;
+mod exchanged;
 mod faults;
 mod folder;
 mod golden;
