@@ -107,11 +107,19 @@ impl PublicKey {
 
 /// Checks the contents of a signature file against the bytes that it must sign, with one of the keys.
 pub(crate) fn check_signature(file: &[u8], bytes: &[u8], keys: &[PublicKey]) -> Result<(), SignatureFault> {
-    let text = std::str::from_utf8(file).ok().and_then(|text| text.strip_suffix('\n'));
-    let (id, hex) = text.and_then(|text| text.split_once(' ')).ok_or(SignatureFault::Form)?;
-    let signature = signature_from_hex(hex).ok_or(SignatureFault::Form)?;
+    let (id, signature) = parse_signature(file).ok_or(SignatureFault::Form)?;
     let key = keys.iter().find(|key| key.id() == id).ok_or(SignatureFault::OtherKey)?;
     if key.verify(bytes, &signature) { Ok(()) } else { Err(SignatureFault::Wrong) }
+}
+
+/// The id of the key that a signature file names, if it is one.
+pub(crate) fn signing_key_id(file: &[u8]) -> Option<String> {
+    parse_signature(file).map(|(id, _)| id.to_owned())
+}
+
+fn parse_signature(file: &[u8]) -> Option<(&str, Signature)> {
+    let (id, hex) = std::str::from_utf8(file).ok()?.strip_suffix('\n')?.split_once(' ')?;
+    Some((id, signature_from_hex(hex)?))
 }
 
 fn signature_from_hex(hex: &str) -> Option<Signature> {
