@@ -291,12 +291,13 @@ fn worst_change(
 }
 
 fn covered(limits: &GateLimits, content: &Content, name: &GenerationName, current: &Content) -> GateOutcome {
-    let share = |content: &Content| match content.people + content.incomplete {
-        0 => 0.0,
-        known => content.statistics.covered as f64 / known as f64,
-    };
-    let (before, after) = (share(current), share(content));
-    let change = (after - before).abs();
+    let counts = |content: &Content| (content.statistics.covered, content.people + content.incomplete);
+    let share = |(covered, known): (u64, u64)| if known == 0 { 0.0 } else { covered as f64 / known as f64 };
+    let (before, after) = (share(counts(current)), share(counts(content)));
+    // The difference of two shares is a little off, and would refuse a change of just the limit: one of the whole
+    // numbers over the common denominator is not.
+    let (difference, whole) = share_difference(counts(current), counts(content));
+    let change = difference / whole;
     let found = format!(
         "a share of {after:.4} is covered on the as-of date after {before:.4} in {name}, a change of \
          {change:.4} where at most {} is allowed",
@@ -305,7 +306,14 @@ fn covered(limits: &GateLimits, content: &Content, name: &GenerationName, curren
     let advice = "check the dates of cover in the extract, or allow more with --max-covered-change, or accept \
                   this one with --accept";
     let max = limits.max_covered_change;
-    outcome(Gate::Covered, change <= max, found, advice).measured(change, max)
+    outcome(Gate::Covered, difference <= max * whole, found, advice).measured(change, max)
+}
+
+/// By how much two shares differ, as a part of what comes after it. A share of nobody is none.
+fn share_difference(before: (u64, u64), after: (u64, u64)) -> (f64, f64) {
+    let whole = |(_, known): (u64, u64)| u128::from(known.max(1));
+    let (a, b) = (u128::from(before.0) * whole(after), u128::from(after.0) * whole(before));
+    (a.abs_diff(b) as f64, (whole(before) * whole(after)) as f64)
 }
 
 fn as_of(limits: &GateLimits, content: &Content, name: &GenerationName, current: &Content) -> GateOutcome {

@@ -12,6 +12,9 @@ mod builder;
 mod building;
 mod comparison;
 mod content;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod crash;
 mod diff;
 pub mod disk;
 mod extract;

@@ -1,6 +1,8 @@
 //! Gates that are overridden: the reason, and a `publication.json` that says how the gates judged this time. The one
 //! file of a placed generation that is ever replaced.
 
+use std::io;
+
 use jiff::Timestamp;
 
 use super::{FILE_MODE, Store};
@@ -13,6 +15,8 @@ use crate::signing::{SIGNATURE_SUFFIX, SigningKey};
 use crate::store_error::StoreError;
 
 const OPEN_FOLDER_MODE: u32 = 0o700;
+/// The next contents of a file while they are written.
+const BESIDE: &str = ".publication.new";
 
 impl Store {
     pub(super) fn accept(
@@ -61,19 +65,42 @@ impl Store {
         let bytes = json_file(&publication);
         let folder = name.to_string();
         self.disk.protect(&folder, OPEN_FOLDER_MODE).map_err(self.failed("protect", &folder))?;
-        self.replace(&format!("{name}/.publication.new"), &path, &bytes)?;
-        if let Some(key) = key {
-            self.replace(&format!("{name}/.publication.new"), &signature, &key.sign(&bytes))?;
+        match key.map(|key| key.sign(&bytes)) {
+            None => self.replace(&folder, &path, &bytes)?,
+            Some(signed_now) => {
+                // Two files cannot change in one step: until both have, either one's bytes are signed.
+                let signed_before = if signed { self.disk.read(&signature) } else { Ok(Vec::new()) };
+                let signed_before = signed_before.map_err(self.failed("read", &signature))?;
+                self.replace(&folder, &signature, &[signed_now.as_slice(), &signed_before].concat())?;
+                self.replace(&folder, &path, &bytes)?;
+                self.replace(&folder, &signature, &signed_now)?;
+            }
         }
-        self.disk.sync_folder(&folder).map_err(self.failed("sync", &folder))?;
         self.seal(&folder)
     }
 
-    fn replace(&self, beside: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Clears away what an interrupted run left in a placed generation, and makes it read-only again. The caller holds
+    /// the states.
+    pub(super) fn mend(&self, folder: &str) -> Result<(), StoreError> {
+        self.disk.protect(folder, OPEN_FOLDER_MODE).map_err(self.failed("protect", folder))?;
+        let beside = format!("{folder}/{BESIDE}");
+        match self.disk.remove_file(&beside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(self.failed("remove", &beside))?,
+        }
+        // The mode tells that all this is done: it must not be on the disk before.
+        self.disk.sync_folder(folder).map_err(self.failed("sync", folder))?;
+        self.seal(folder)
+    }
+
+    /// Replaces a file of a generation's folder in one step.
+    fn replace(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let beside = &format!("{folder}/{BESIDE}");
         // What an interrupted run left under this name.
         let _ = self.disk.remove_file(beside);
         self.disk.create(beside, bytes).map_err(self.failed("write", beside))?;
         self.disk.protect(beside, FILE_MODE).map_err(self.failed("protect", beside))?;
-        self.disk.rename(beside, name).map_err(self.failed("write", name))
+        self.disk.rename(beside, name).map_err(self.failed("write", name))?;
+        self.disk.sync_folder(folder).map_err(self.failed("sync", folder))
     }
 }

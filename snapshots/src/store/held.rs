@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{FILE_MODE, Store};
+use super::{FILE_MODE, FOLDER_MODE, Store};
 use crate::content::Content;
 use crate::disk::{Disk, Lock};
 use crate::gates::{GateLimits, GateOutcome};
@@ -65,10 +65,19 @@ impl Store {
         }
     }
 
+    fn is_sealed(&self, folder: &str) -> Result<bool, StoreError> {
+        Ok(self.disk.mode(folder).map_err(self.failed("read", folder))? == FOLDER_MODE)
+    }
+
     fn remove_leftovers(&self) -> Result<(), StoreError> {
         for name in self.disk.list("").map_err(self.failed("list", ""))? {
             if name.starts_with(REMOVING_PREFIX) {
                 self.disk.remove_folder(&name).map_err(self.failed("remove", &name))?;
+            } else if name == CURRENT_BESIDE {
+                self.disk.remove_file(&name).map_err(self.failed("remove", &name))?;
+            } else if name.parse::<GenerationName>().is_ok() && !self.is_sealed(&name)? {
+                // Another user may not do it; that a folder is writable is no reason to refuse a change of state.
+                let _ = self.mend(&name);
             }
         }
         Ok(())
@@ -93,8 +102,14 @@ impl Held<'_> {
         let is_first = self.journal.lines.is_empty();
         let seq = self.journal.next_seq();
         let line = JournalLine { seq, at: Timestamp::now(), by: store.by.clone(), event, why };
+        let len_before = self.journal.len as u64;
         let bytes = self.journal.append(line);
-        store.disk.append(JOURNAL_FILE, &bytes).map_err(store.failed("write", JOURNAL_FILE))?;
+        if let Err(error) = store.disk.append(JOURNAL_FILE, &bytes) {
+            // The system may go on showing bytes that it never brought to the disk: lines after them would stand behind
+            // a hole, once the power goes.
+            let _ = store.disk.cut(JOURNAL_FILE, len_before);
+            return Err(store.failed("write", JOURNAL_FILE)(error));
+        }
         if is_first {
             store.disk.sync_folder("").map_err(store.failed("sync", ""))?;
         }
@@ -122,7 +137,6 @@ impl Held<'_> {
         why: Option<String>,
     ) -> Result<(), StoreError> {
         let store = self.store;
-        let _ = store.disk.remove_file(CURRENT_BESIDE);
         let bytes = format!("{to}\n");
         store.disk.create(CURRENT_BESIDE, bytes.as_bytes()).map_err(store.failed("write", CURRENT_BESIDE))?;
         store.disk.protect(CURRENT_BESIDE, FILE_MODE).map_err(store.failed("protect", CURRENT_BESIDE))?;

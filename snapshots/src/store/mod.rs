@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::content::Content;
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, create_synced};
 use crate::gates::{GateLimits, GateOutcome};
 use crate::generation::GenerationName;
 use crate::journal::{Event, JournalLine};
@@ -56,7 +56,7 @@ pub struct RolledBack {
 
 /// A snapshots folder, and who changes it.
 pub struct Store {
-    disk: Box<dyn Disk>,
+    pub(crate) disk: Box<dyn Disk>,
     dir: PathBuf,
     by: String,
 }
@@ -65,6 +65,13 @@ impl Store {
     /// The store in a folder of the file system; `by` is told in the journal.
     pub fn new(dir: &Path, by: impl Into<String>) -> Store {
         Store::on(Box::new(RealDisk::new(dir)), dir, by)
+    }
+
+    /// The store in a folder of the file system, which is made if need be.
+    pub(crate) fn create(dir: &Path, by: impl Into<String>) -> Result<Store, StoreError> {
+        let io = |source| StoreError::Io { action: "create", path: dir.to_owned(), source };
+        create_synced(dir).map_err(io)?;
+        Ok(Store::new(dir, by))
     }
 
     /// The store on a disk; `dir` is what messages call it.
@@ -185,8 +192,14 @@ impl Store {
         })
     }
 
+    /// Makes a placed generation read-only again, whatever became of its modes.
+    pub(crate) fn place_again(&self, name: &GenerationName) -> Result<(), StoreError> {
+        let _held = self.hold()?;
+        self.mend(&name.to_string())
+    }
+
     /// Makes the files of a generation and its folder read-only.
-    pub(crate) fn seal(&self, folder: &str) -> Result<(), StoreError> {
+    fn seal(&self, folder: &str) -> Result<(), StoreError> {
         for name in self.disk.list(folder).map_err(self.failed("list", folder))? {
             let name = format!("{folder}/{name}");
             self.disk.protect(&name, FILE_MODE).map_err(self.failed("protect", &name))?;

@@ -103,11 +103,17 @@ impl Store {
         Ok(outcomes)
     }
 
+    /// Whether a generation is on disk, in whatever state.
+    pub(crate) fn holds(&self, name: &GenerationName) -> Result<bool, StoreError> {
+        let names = self.disk.list("").map_err(self.failed("list", ""))?;
+        Ok(names.contains(&name.to_string()))
+    }
+
     pub(super) fn unknown(&self, name: GenerationName) -> StoreError {
         StoreError::Unknown { dir: self.dir.clone(), name }
     }
 
-    pub(super) fn failed(&self, action: &'static str, name: &str) -> impl Fn(io::Error) -> StoreError {
+    pub(crate) fn failed(&self, action: &'static str, name: &str) -> impl Fn(io::Error) -> StoreError {
         let path = if name.is_empty() { self.dir.clone() } else { self.dir.join(name) };
         move |source| StoreError::Io { action, path: path.clone(), source }
     }

@@ -4,6 +4,7 @@
 mod diffing;
 mod inspecting;
 mod messy_extract;
+mod poisoned;
 mod publishing;
 mod rows;
 mod states;
