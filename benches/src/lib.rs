@@ -96,7 +96,7 @@ impl Population {
 /// # Panics
 /// Never: all it is made of is valid.
 pub fn entry(number: u64) -> Entry {
-    let person = PersonId::from_u64(IdKind::National, 499_370_000 + number % 900_000 + 1);
+    let person = PersonId::from_u64(IdKind::National, 499_370_000 + number % 600_000 + 1);
     Entry {
         time_ms: 1_795_305_600_000 + number / 10,
         channel: Channel::General,
