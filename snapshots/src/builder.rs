@@ -24,7 +24,7 @@ use crate::open::{CONTENT_FILE, OpenError, content_of_folder, open_generation};
 use crate::partition::Partitions;
 use crate::publication::{PUBLICATION_FILE, Publication, PublicationSource};
 use crate::reading::{ExtractSummary, Sinks, read_extract};
-use crate::rejects::RejectsWriter;
+use crate::rejects::{RejectsWriter, rejects_name};
 use crate::self_test::{make_self_test, run_self_test};
 use crate::signing::{SIGNATURE_SUFFIX, SigningKey};
 use crate::statistics::{Surveyed, survey};
@@ -231,8 +231,7 @@ fn read(
     let partitions = Partitions::new(folder.path(), options.memory.rows_len()).map_err(spill)?;
     let rejects = RejectsWriter::create(options.snapshots).map_err(BuildError::Rejects)?;
     let (summary, rejects) = read_extract(options, Sinks { partitions: &partitions, rejects })?;
-    let source = summary.source.blake3.to_hex();
-    let name = format!("{}-{}", options.as_of.iso(), &source[..12]);
+    let name = rejects_name(options.as_of, &summary.source.blake3.to_hex());
     let rejects_path = rejects.finish(&name).map_err(BuildError::Rejects)?;
     if summary.rows == summary.rejected {
         return Err(BuildError::Nobody { rejects_path });

@@ -108,9 +108,7 @@ impl PublicKey {
 /// Checks the contents of a signature file against the bytes that it must sign, with one of the keys. While a file
 /// is replaced, its signature file has a line for the old bytes and one for the new ones: one that fits is enough.
 pub(crate) fn check_signature(file: &[u8], bytes: &[u8], keys: &[PublicKey]) -> Result<(), SignatureFault> {
-    let text = std::str::from_utf8(file).ok().and_then(|text| text.strip_suffix('\n'));
-    let lines = text.ok_or(SignatureFault::Form)?.split('\n').map(signature_line);
-    let lines = lines.collect::<Option<Vec<_>>>().ok_or(SignatureFault::Form)?;
+    let lines = signature_lines(file).ok_or(SignatureFault::Form)?;
     let known = lines.iter().filter_map(|(id, signature)| {
         keys.iter().find(|key| key.id() == *id).map(|key| key.verify(bytes, signature))
     });
@@ -121,10 +119,19 @@ pub(crate) fn check_signature(file: &[u8], bytes: &[u8], keys: &[PublicKey]) -> 
     }
 }
 
-/// Key id and signature.
+/// Key id and signature of each line.
+fn signature_lines(file: &[u8]) -> Option<Vec<(&str, Signature)>> {
+    std::str::from_utf8(file).ok()?.strip_suffix('\n')?.split('\n').map(signature_line).collect()
+}
+
 fn signature_line(line: &str) -> Option<(&str, Signature)> {
     let (id, hex) = line.split_once(' ')?;
     Some((id, signature_from_hex(hex)?))
+}
+
+/// The id of the key that a signature file names last, if it is one.
+pub(crate) fn signing_key_id(file: &[u8]) -> Option<String> {
+    signature_lines(file)?.last().map(|(id, _)| (*id).to_owned())
 }
 
 fn signature_from_hex(hex: &str) -> Option<Signature> {

@@ -1,11 +1,12 @@
 //! What all handlers share: the serving generation, the providers, the ledger, the clock and the counters.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
-use ledger::{AppendError, Ledger, Record, TrackingCode};
+use ledger::{AppendError, Gatherer, Ledger, Record, TrackingCode};
 use tokio::sync::Semaphore;
 
 use super::Problem;
@@ -15,6 +16,11 @@ use crate::metrics::{Endpoint, Metrics};
 use crate::provider_file::ProviderFile;
 use crate::served::Served;
 use crate::settings::ServeSettings;
+
+thread_local! {
+    /// A worker's own end of the ledger, from its first inquiry on. A worker serves one ledger for its life.
+    static GATHERER: OnceCell<Gatherer> = const { OnceCell::new() };
+}
 
 /// How soon a client may ask again after the queue was full.
 const RETRY_AFTER_BUSY_S: u16 = 1;
@@ -73,9 +79,19 @@ impl State {
     /// Writes an entry, of an inquiry or an act, and waits until it is on stable storage. Only then is there a code, and
     /// an answer.
     pub(crate) async fn commit(&self, record: impl Into<Record>) -> Result<TrackingCode, Problem> {
-        let pending = self.ledger.append(record).map_err(|error| self.not_written(error))?;
-        let receipt = pending.await.map_err(|error| self.not_written(error))?;
+        let gathered = self.gatherer().append(record).map_err(|error| self.not_written(error))?;
+        let receipt = gathered.await.map_err(|error| self.not_written(error))?;
         Ok(receipt.tracking_code)
+    }
+
+    /// Where this worker appends.
+    fn gatherer(&self) -> Gatherer {
+        let begin = || {
+            let (gatherer, courier) = self.ledger.gather();
+            actix_web::rt::spawn(courier);
+            gatherer
+        };
+        GATHERER.with(|gatherer| gatherer.get_or_init(begin).clone())
     }
 
     fn not_written(&self, error: AppendError) -> Problem {

@@ -6,6 +6,7 @@ mod demo;
 mod desk;
 mod extract;
 mod generations;
+mod inspect;
 mod keeping;
 mod ledger;
 mod provider;

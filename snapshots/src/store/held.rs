@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use super::{FILE_MODE, FOLDER_MODE, Store};
 use crate::content::Content;
 use crate::disk::{Disk, Lock};
-use crate::gates::{self, Baseline, GateLimits, GateOutcome};
+use crate::gates::{GateLimits, GateOutcome};
 use crate::generation::GenerationName;
 use crate::journal::{Event, JOURNAL_FILE, Journal, JournalLine, TORN_FILE};
 use crate::open::CURRENT_FILE;
-use crate::states::{State, came_true, fold};
+use crate::states::came_true;
 use crate::store_error::StoreError;
 
 /// Held by whoever changes a state, for milliseconds.
@@ -163,20 +163,7 @@ impl Held<'_> {
         content: &Content,
         limits: &GateLimits,
     ) -> Result<(Vec<GateOutcome>, Vec<GateOutcome>), StoreError> {
-        let baseline = match self.current {
-            None => Baseline::None,
-            Some(current) if current == *name => Baseline::None,
-            Some(current) => match self.store.read_content(&current) {
-                Ok(content) => Baseline::Content(current, Box::new(content)),
-                Err(error) => Baseline::Unreadable(current, error.to_string()),
-            },
-        };
-        let mut outcomes = gates::judge(limits, content, &baseline);
-        let names = self.store.disk.list("").map_err(self.store.failed("list", ""))?;
-        let told = fold(&self.journal, self.current, &names);
-        if let Some(listed) = told.get(name).filter(|listed| listed.state == State::RolledBack) {
-            outcomes.push(gates::rolled_back(listed.why.as_deref()));
-        }
+        let outcomes = self.store.judge_against(&self.journal, self.current, name, content, limits)?;
         let refused = outcomes.iter().filter(|outcome| !outcome.passed).cloned().collect();
         Ok((outcomes, refused))
     }

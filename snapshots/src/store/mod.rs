@@ -17,6 +17,7 @@ use crate::store_error::StoreError;
 
 mod accepting;
 mod held;
+mod inspecting;
 mod reading;
 
 pub(crate) const FILE_MODE: u32 = 0o440;
@@ -34,7 +35,7 @@ pub struct PublishOptions {
 }
 
 /// What publishing did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Published {
     /// The generation, which is now the current one.
     pub generation: GenerationName,
@@ -122,7 +123,9 @@ impl Store {
         let (gates, refused) = held.judge(name, &content, &options.limits)?;
         let accepted = self.accept(name, refused, options.accept.as_deref())?;
         self.rewrite_publication(name, &gates, accepted.as_ref(), options.signing_key.as_ref())?;
-        held.switch(Event::Published { generation: *name, before }, name, options.accept.clone())?;
+        let overrode = accepted.map(|accepted| accepted.gates).unwrap_or_default();
+        let event = Event::Published { generation: *name, before, overrode };
+        held.switch(event, name, options.accept.clone())?;
         Ok(Published { generation: *name, before, gates })
     }
 

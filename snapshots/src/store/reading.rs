@@ -1,5 +1,5 @@
-//! What the snapshots folder says: what is current, the journal, where each generation stands, and whether one is
-//! whole as far as lengths tell. Changes nothing and takes no lock.
+//! What the snapshots folder says: what is current, the journal, where each generation stands, whether one is
+//! whole as far as lengths tell, and how the gates judge it. Changes nothing and takes no lock.
 
 use std::io;
 
@@ -7,10 +7,11 @@ use engine::{INDEX_FILE, RECORDS_FILE};
 
 use super::Store;
 use crate::content::Content;
+use crate::gates::{self, Baseline, GateLimits, GateOutcome};
 use crate::generation::GenerationName;
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::open::{CONTENT_FILE, CURRENT_FILE, OpenError, parse_content, parse_current};
-use crate::states::{Listed, fold};
+use crate::states::{Listed, State, fold};
 use crate::store_error::StoreError;
 
 impl Store {
@@ -74,6 +75,32 @@ impl Store {
             .collect();
         listed.sort_by_key(|listed| listed.generation);
         Ok(listed)
+    }
+
+    /// How the gates judge a generation beside what is current.
+    pub(super) fn judge_against(
+        &self,
+        journal: &Journal,
+        current: Option<GenerationName>,
+        name: &GenerationName,
+        content: &Content,
+        limits: &GateLimits,
+    ) -> Result<Vec<GateOutcome>, StoreError> {
+        let baseline = match current {
+            None => Baseline::None,
+            Some(current) if current == *name => Baseline::None,
+            Some(current) => match self.read_content(&current) {
+                Ok(content) => Baseline::Content(current, Box::new(content)),
+                Err(error) => Baseline::Unreadable(current, error.to_string()),
+            },
+        };
+        let mut outcomes = gates::judge(limits, content, &baseline);
+        let names = self.disk.list("").map_err(self.failed("list", ""))?;
+        let told = fold(journal, current, &names);
+        if let Some(listed) = told.get(name).filter(|listed| listed.state == State::RolledBack) {
+            outcomes.push(gates::rolled_back(listed.why.as_deref()));
+        }
+        Ok(outcomes)
     }
 
     /// Whether a generation is on disk, in whatever state.
