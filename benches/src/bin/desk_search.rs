@@ -8,13 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use benches::{Random, as_of};
+use benches::{Random, entry, ledger_keys};
 use clap::Parser;
-use engine::{Care, IdKind, Notices, PersonId, Reason};
-use ledger::{
-    Channel, Entry, Language, Ledger, LedgerKeys, LedgerReader, Month, Options, Outcome, Pending, ProviderId,
-    RULES_VERSION, RealDisk, Search, Span,
-};
+use engine::{IdKind, PersonId};
+use ledger::{Entry, Ledger, LedgerReader, Options, Pending, RealDisk, Search, Span};
 
 /// Measures searches by person.
 #[derive(Parser)]
@@ -52,7 +49,7 @@ fn main() -> Result<(), Failure> {
     let mut random = Random(1);
     append(&disk, &args, args.entries, &mut random)?;
     remove_indexes(dir)?;
-    let ledger = Ledger::open(&disk, keys()?, options(false))?;
+    let ledger = Ledger::open(&disk, Arc::new(ledger_keys()), options(false))?;
     let bytes: u64 = ledger.segments().iter().map(|info| info.len_bytes).sum();
     let begun = Instant::now();
     let made = ledger.index_segments()?;
@@ -84,14 +81,10 @@ fn main() -> Result<(), Failure> {
     ledger.close()?;
     drop(ledger);
     remove_indexes(dir)?;
-    let reader = LedgerReader::open(&disk, keys()?)?;
+    let reader = LedgerReader::open(&disk, Arc::new(ledger_keys()))?;
     let times = timed(3, |_| person(&mut random, &args), |search| Ok(reader.search(search)?.found.len()))?;
     writeln!(out, "every segment read whole: {times}")?;
     Ok(())
-}
-
-fn keys() -> Result<Arc<LedgerKeys>, Failure> {
-    Ok(Arc::new(LedgerKeys::new(1, &[1; 32], 1, &[2; 32]).with_month(Month::parse("2026-01")?, &[3; 32])))
 }
 
 /// Segments of full length from the first one on; `ahead` says whether anything is done beside.
@@ -100,7 +93,7 @@ fn options(ahead: bool) -> Options {
 }
 
 fn append(disk: &RealDisk, args: &Args, count: u64, random: &mut Random) -> Result<(), Failure> {
-    let ledger = Ledger::open_or_init(disk, 1, keys()?, options(true))?;
+    let ledger = Ledger::open_or_init(disk, 1, Arc::new(ledger_keys()), options(true))?;
     append_to(&ledger, args, count, random)?;
     Ok(ledger.close()?)
 }
@@ -110,13 +103,17 @@ fn append_to(ledger: &Ledger, args: &Args, count: u64, random: &mut Random) -> R
     while left > 0 {
         let some = left.min(IN_FLIGHT as u64);
         let pending: Result<Vec<Pending>, Failure> =
-            (0..some).map(|_| Ok(ledger.append(entry(person(random, args)?)?)?)).collect();
+            (0..some).map(|n| Ok(ledger.append(about(person(random, args)?, n))?)).collect();
         for pending in pending? {
             pending.wait()?;
         }
         left -= some;
     }
     Ok(())
+}
+
+fn about(person: PersonId, number: u64) -> Entry {
+    Entry { person: person.into(), ..entry(number) }
 }
 
 /// One of the persons at random; their numbers are spread over all nine-digit ones.
@@ -127,28 +124,6 @@ fn person(random: &mut Random, args: &Args) -> Result<PersonId, Failure> {
 
 fn search(person: PersonId) -> Search {
     Search { person, span: Span::default(), limit: 20, after: None }
-}
-
-fn entry(person: PersonId) -> Result<Entry, Failure> {
-    Ok(Entry {
-        time_ms: 1_795_305_600_000,
-        channel: Channel::General,
-        provider: ProviderId::parse("bench")?,
-        person: person.into(),
-        care: Care::Outpatient,
-        service_day: as_of(),
-        language: Language::Persian,
-        outcome: Outcome::Covered,
-        reason: Reason::Active,
-        notices: Notices::default(),
-        end: None,
-        open_ended: true,
-        generation: [1; 6],
-        as_of: as_of(),
-        decided_by: None,
-        rules_version: RULES_VERSION,
-        idempotency: None,
-    })
 }
 
 /// Times so many searches; in words.
