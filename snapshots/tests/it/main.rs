@@ -1,6 +1,8 @@
 //! From an extract to a published generation, through the public API and real files.
 #![allow(clippy::unwrap_used)]
 
+mod full_disk;
+mod kill;
 mod messy_extract;
 mod poisoned;
 mod publishing;
