@@ -12,6 +12,7 @@ use crate::counts::Stats;
 use crate::disk::{Disk, DiskLock};
 use crate::error::{AppendError, FindError, InitError, OpenError};
 use crate::folder::{self, Identity};
+use crate::gather::{Courier, Gatherer, gather};
 use crate::index::IndexError;
 use crate::indexer::Indexer;
 use crate::keys::LedgerKeys;
@@ -172,8 +173,13 @@ impl Ledger {
     /// # Errors
     /// [`AppendError`]; nothing was queued.
     pub fn append(&self, record: impl Into<Record>) -> Result<Pending, AppendError> {
-        let sequence = self.shared.push(record.into())?;
-        Ok(Pending::new(self.shared.clone(), sequence))
+        let queued = self.shared.push(std::iter::once(record.into()))?;
+        Ok(Pending::new(self.shared.clone(), queued.first))
+    }
+
+    /// A gatherer for the calling thread, for whoever appends many at a time; its courier is to be spawned there.
+    pub fn gather(&self) -> (Gatherer, Courier) {
+        gather(self.shared.clone())
     }
 
     /// The inquiry that a code stands for, read from the disk; none when the code's key is not here, when no

@@ -49,6 +49,8 @@ mod tally;
 mod targets;
 mod tracking;
 mod traffic;
+#[cfg(test)]
+mod traffic_tests;
 mod vocabulary;
 
 pub use cli::Cli;

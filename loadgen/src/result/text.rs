@@ -14,7 +14,7 @@ pub(crate) const LATENCY_COVERS: &str =
     "answers, right or wrong, and timeouts; not error statuses and broken connections";
 
 pub(crate) const STALLS_ARE: &str =
-    "how much too late threads that only sleep woke, one on each core; no part of the verdict";
+    "By how much threads that only sleep woke too late, one on each core; no part of the verdict.";
 
 pub(crate) fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     match document {
@@ -94,7 +94,7 @@ fn write_latencies(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     write_row(out, "lateness", &run.lateness_us.summary())?;
     write_row(out, "stalls", &run.machine_stalls_us.summary())?;
     writeln!(out, "covers {LATENCY_COVERS}")?;
-    writeln!(out, "lateness is the client's own; stalls are the machine's: {STALLS_ARE}")
+    writeln!(out, "lateness: the client's own part. stalls: {STALLS_ARE}")
 }
 
 fn write_connections(c: &ConnectionFacts, out: &mut dyn Write) -> io::Result<()> {
