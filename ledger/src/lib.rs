@@ -21,6 +21,7 @@ mod ff1;
 mod folder;
 mod format;
 mod handover;
+mod idempotency;
 mod keys;
 mod ledger;
 mod lookup;
@@ -31,6 +32,7 @@ mod prepare;
 mod prune;
 mod pruned;
 mod reader;
+mod recent;
 mod record;
 mod recovery;
 mod restore;
@@ -50,13 +52,14 @@ pub use chain::SegmentInfo;
 pub use counts::{SYNC_BOUNDS_US, Stats};
 pub use disk::{Disk, DiskFile, DiskLock, RealDisk};
 pub use entry::{
-    Channel, Entry, Idempotency, Language, Outcome, PROVIDER_ID_LEN_MAX, ProviderId, ProviderIdError, Subject,
+    Channel, Entry, Language, Outcome, PROVIDER_ID_LEN_MAX, ProviderId, ProviderIdError, Subject,
 };
 pub use error::{
     AppendError, Damage, DamageKind, FindError, HeaderFault, InitError, NumberFileError, OpenError, ReadError,
 };
 pub use format::RULES_VERSION;
 pub use handover::{AskError, ask};
+pub use idempotency::{Asker, Idempotency, Question};
 pub use keys::LedgerKeys;
 pub use ledger::{Ledger, Options};
 pub use lookup::{Found, Placed};
@@ -64,6 +67,7 @@ pub use month::{Month, MonthError, derived_month_key};
 pub use pending::{Pending, Receipt};
 pub use prune::{PruneError, Pruning, prunable};
 pub use reader::{LedgerReader, Records};
+pub use recent::{Given, Keyed};
 pub use record::{Act, Deed, Record};
 pub use restore::{FileBytes, FolderSource, RestorePlan, Restored, Source, restore};
 pub use restore_error::RestoreError;

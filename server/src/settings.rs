@@ -31,6 +31,8 @@ pub struct ServeSettings {
     pub drain_timeout_s: u64,
     /// Entries that may wait for the ledger's commit; beyond it inquiries get 503.
     pub ledger_queue_len_max: usize,
+    /// Idempotency keys that are held at most, each up to 24 hours; a quarter of them is for personal inquiries.
+    pub idempotency_keys_max: usize,
     /// How generations are held in memory.
     pub memory_mode: MemoryMode,
     /// Memory that all generations together may take; none leaves it to the machine and its cgroups.
@@ -53,6 +55,7 @@ impl Default for ServeSettings {
             body_timeout_ms: 5_000,
             drain_timeout_s: 20,
             ledger_queue_len_max: 65_536,
+            idempotency_keys_max: 2_000_000,
             memory_mode: MemoryMode::default(),
             generations_memory_bytes: None,
             public_keys: Vec::new(),

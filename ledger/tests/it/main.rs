@@ -17,6 +17,7 @@ mod power;
 mod pruning;
 mod rate;
 mod reading;
+mod recent;
 mod restoring;
 mod support;
 mod wake;

@@ -9,6 +9,7 @@ use ledger::{AppendError, Entry, Ledger, TrackingCode};
 
 use super::Problem;
 use crate::clock::Clock;
+use crate::idempotency::Keys;
 use crate::language::negotiate;
 use crate::metrics::{Endpoint, Metrics};
 use crate::provider_file::ProviderFile;
@@ -24,6 +25,7 @@ pub(crate) struct State {
     pub(crate) served: Arc<Served>,
     pub(crate) providers: Arc<ProviderFile>,
     pub(crate) ledger: Ledger,
+    pub(crate) keys: Keys,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) body_timeout: Duration,
@@ -37,13 +39,16 @@ impl State {
         served: Arc<Served>,
         providers: Arc<ProviderFile>,
         ledger: Ledger,
+        keys: Keys,
         body_timeout: Duration,
     ) -> State {
         State {
             served,
             providers,
+            // One clock: what the ledger has as today is today.
+            clock: Clock::reading(ledger.clock_ms()),
             ledger,
-            clock: Clock::new(),
+            keys,
             metrics: Metrics::default(),
             body_timeout,
             stopping: AtomicBool::new(false),
@@ -72,7 +77,7 @@ impl State {
         Ok(receipt.tracking_code)
     }
 
-    fn not_written(&self, error: AppendError) -> Problem {
+    pub(super) fn not_written(&self, error: AppendError) -> Problem {
         if error == AppendError::Full {
             return Problem::unavailable(RETRY_AFTER_BUSY_S);
         }
