@@ -16,6 +16,7 @@ use crate::tracking_code::{TrackingCode, TrackingKey};
 /// Derivation contexts of `blake3::derive_key`: fixed for ever, a changed one makes old ledgers unreadable.
 const CHAIN_CONTEXT: &str = "estehqaq 2026 ledger chain tags";
 const MARKS_CONTEXT: &str = "estehqaq 2026 ledger marks";
+const CURSORS_CONTEXT: &str = "estehqaq 2026 ledger search cursors";
 const PERSON_CONTEXT: &str = "estehqaq 2026 ledger person ids";
 const TRACKING_CHECK_CONTEXT: &str = "estehqaq 2026 tracking key check";
 
@@ -132,6 +133,7 @@ pub(crate) struct LedgerKey {
     id: u32,
     chain: [u8; 32],
     marks: [u8; 32],
+    cursors: [u8; 32],
     person: Aes256,
 }
 
@@ -144,6 +146,7 @@ impl LedgerKey {
             id,
             chain: blake3::derive_key(CHAIN_CONTEXT, key),
             marks: blake3::derive_key(MARKS_CONTEXT, key),
+            cursors: blake3::derive_key(CURSORS_CONTEXT, key),
             person: Aes256::new(&blake3::derive_key(PERSON_CONTEXT, key).into()),
         }
     }
@@ -162,6 +165,11 @@ impl LedgerKey {
     /// What vouches for a mark or for what tells where the chain begins.
     pub(crate) fn mac(&self, bytes: &[u8]) -> Tag {
         first_chunk(blake3::keyed_hash(&self.marks, bytes).as_bytes())
+    }
+
+    /// The key of the cursors of searches.
+    pub(crate) fn cursors(&self) -> &[u8; 32] {
+        &self.cursors
     }
 
     /// Encrypts and decrypts a person ID as format version 1 had it: by one block of AES-CTR, of ledger number

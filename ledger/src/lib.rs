@@ -5,7 +5,8 @@
 //! batch, and seals a segment and begins the next when it is time; `prepare` makes that one's file ahead. [`Pending`]
 //! resolves, woken through `waiters`. Flow of a start: `folder` says which ledger this is, `chain` checks headers,
 //! seals and mark, `walk` the entries of an unsealed end, and `recovery` seals it. [`LedgerReader`] reads without the
-//! write role, `verify` reads all. FORMAT.md has every byte.
+//! write role, `verify` reads all. `search` finds a person's entries through `index`, which `indexer` keeps beside the
+//! commits. FORMAT.md has every byte.
 //!
 //! What is absent is an invariant: no HTTP, no JSON, no async runtime (only `std::future`), no file access except
 //! through [`Disk`], no mobile number. The clock is read for marks, seals and the turn of a day only.
@@ -13,6 +14,7 @@
 mod chain;
 mod commit;
 mod counts;
+mod cursor;
 mod damm;
 mod disk;
 mod entry;
@@ -22,6 +24,8 @@ mod folder;
 mod format;
 mod handover;
 mod idempotency;
+mod index;
+mod indexer;
 mod keys;
 mod ledger;
 mod lookup;
@@ -37,6 +41,7 @@ mod record;
 mod recovery;
 mod restore;
 mod restore_error;
+mod search;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -50,6 +55,7 @@ mod writer;
 
 pub use chain::SegmentInfo;
 pub use counts::{SYNC_BOUNDS_US, Stats};
+pub use cursor::{Cursor, CursorError};
 pub use disk::{Disk, DiskFile, DiskLock, RealDisk};
 pub use entry::{
     Channel, Entry, Language, Outcome, PROVIDER_ID_LEN_MAX, ProviderId, ProviderIdError, Subject,
@@ -60,6 +66,7 @@ pub use error::{
 pub use format::RULES_VERSION;
 pub use handover::{AskError, ask};
 pub use idempotency::{Asker, Idempotency, Question};
+pub use index::IndexError;
 pub use keys::LedgerKeys;
 pub use ledger::{Ledger, Options};
 pub use lookup::{Found, Placed};
@@ -71,6 +78,7 @@ pub use recent::{Given, Keyed};
 pub use record::{Act, Deed, Record};
 pub use restore::{FileBytes, FolderSource, RestorePlan, Restored, Source, restore};
 pub use restore_error::RestoreError;
+pub use search::{LIMIT_DEFAULT, LIMIT_MAX, Search, SearchError, SearchPage};
 pub use segment::Cause;
 pub use span::Span;
 pub use tracking_code::{SEQUENCE_MAX, TrackingCode, TrackingCodeError};

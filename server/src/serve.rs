@@ -191,7 +191,11 @@ where
     let keeper = Keeper::new(served, source, Memory::new(settings.generations_memory_bytes));
     let generations = follow_current(keeper).map_err(ServeError::Start)?;
     let providers = follow_providers(providers, seen).map_err(ServeError::Start)?;
-    let admin = Admin { snapshots_dir: parts.snapshots_dir, waker: generations.waker().clone() };
+    let admin = Admin {
+        snapshots_dir: parts.snapshots_dir,
+        waker: generations.waker().clone(),
+        gate_limits: settings.gate_limits.clone(),
+    };
     let admin = start_admin(settings, state.clone(), admin)?;
     let requests = serve_requests(&state).map_err(ServeError::Start)?;
     Ok(Running { http, admin, state, generations, providers, _requests: requests, _keys: keys })

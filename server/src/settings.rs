@@ -5,13 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 
 use engine::MemoryMode;
-use snapshots::PublicKey;
+use snapshots::{GateLimits, PublicKey};
 
 /// Longest drain that may be set. A stop takes 30 s at most in all; the rest is for closing the ledger.
 pub const DRAIN_TIMEOUT_S_MAX: u64 = 28;
 
 /// How the service listens and what it bounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServeSettings {
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
@@ -41,6 +41,8 @@ pub struct ServeSettings {
     pub public_keys: Vec<PublicKey>,
     /// Where the admin endpoints listen; none for nowhere.
     pub admin_listen: Option<SocketAddr>,
+    /// How the admin endpoints judge what they are to activate.
+    pub gate_limits: GateLimits,
 }
 
 impl Default for ServeSettings {
@@ -60,6 +62,7 @@ impl Default for ServeSettings {
             generations_memory_bytes: None,
             public_keys: Vec::new(),
             admin_listen: None,
+            gate_limits: GateLimits::default(),
         }
     }
 }

@@ -8,10 +8,13 @@
 
 mod damage;
 mod days;
+mod evidence;
+mod exchanged;
 mod faults;
 mod folder;
 mod golden;
 mod handover;
+mod indexing;
 mod kill;
 mod power;
 mod pruning;
@@ -19,5 +22,6 @@ mod rate;
 mod reading;
 mod recent;
 mod restoring;
+mod searching;
 mod support;
 mod wake;

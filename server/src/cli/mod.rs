@@ -3,9 +3,12 @@
 
 mod ask;
 mod demo;
+mod diff;
 mod environment;
 mod extract;
+mod gates;
 mod generations;
+mod inspect;
 mod ledger;
 mod options;
 mod output;

@@ -5,6 +5,7 @@ mod ask;
 mod demo;
 mod extract;
 mod generations;
+mod inspect;
 mod keeping;
 mod ledger;
 mod provider;
