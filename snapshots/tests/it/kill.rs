@@ -77,7 +77,7 @@ fn last_switch(journal: &[JournalLine]) -> Option<(Option<GenerationName>, Gener
         {
             None
         }
-        Event::Published { generation, before } => Some((before, generation)),
+        Event::Published { generation, before, .. } => Some((before, generation)),
         Event::RolledBack { generation, to } => Some((Some(generation), to)),
         _ => None,
     })

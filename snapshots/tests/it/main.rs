@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod diffing;
-mod inspecting;
 mod full_disk;
+mod inspecting;
 mod kill;
 mod messy_extract;
 mod poisoned;
