@@ -31,7 +31,7 @@ pub mod synth;
 
 pub use builder::{BuildError, BuildOptions, BuildReport, Progress, build};
 pub use content::{Content, ContentFile, MobileKeyName};
-pub use extract::{ExtractError, RejectRule, Warning};
+pub use extract::{ExtractError, RejectRule, RowGroupColumn, Warning};
 pub use gates::{Gate, GateLimits, GateOutcome};
 pub use generation::{GenerationName, GenerationNameError};
 pub use journal::{Event, JOURNAL_FILE, JournalLine};

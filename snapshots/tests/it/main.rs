@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod messy_extract;
+mod parquet;
+mod parquet_writer;
 mod publishing;
 mod rows;
+mod same_rows;
 mod states;
 mod support;
 mod synth;
