@@ -154,18 +154,14 @@ impl Ledger {
         let thread = thread.spawn(move || commit::run(writer, &committer)).map_err(io)?;
         let thread = Mutex::new(Some(thread));
         let torn_bytes = recovered.torn_bytes;
-        let indexer =
-            Indexer::start(disk.again(), shared.clone(), identity.clone(), options.ahead).map_err(io)?;
-        Ok(Ledger {
-            shared,
-            disk: disk.again(),
-            identity,
-            torn_bytes,
-            clock_ms,
-            indexer,
-            thread,
-            _lock: lock,
-        })
+        let indexer = Arc::new(Indexer::new(disk.again(), shared.clone(), identity.clone()));
+        let disk = disk.again();
+        let ledger = Ledger { shared, disk, identity, torn_bytes, clock_ms, indexer, thread, _lock: lock };
+        if options.ahead {
+            // Should that fail, the ledger is dropped, and with it the commit thread ends.
+            ledger.indexer.start().map_err(io)?;
+        }
+        Ok(ledger)
     }
 
     /// Queues an entry or an act; never blocks on the disk. It counts once the [`Pending`] says so.

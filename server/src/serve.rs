@@ -175,8 +175,7 @@ where
 {
     let (providers, seen) = ProviderFile::open(&parts.providers_file)?;
     let (served, providers) = (Arc::new(Served::default()), Arc::new(providers));
-    let body_timeout = Duration::from_millis(settings.body_timeout_ms);
-    let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, body_timeout));
+    let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, settings));
     let http = start_http(settings.clone(), state.clone(), extra, events)?;
     let source = Source {
         snapshots_dir: parts.snapshots_dir.clone(),

@@ -3,6 +3,8 @@
 
 mod diffing;
 mod inspecting;
+mod full_disk;
+mod kill;
 mod messy_extract;
 mod poisoned;
 mod publishing;
