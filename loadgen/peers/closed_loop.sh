@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Closed-loop throughput of loadgen beside a peer (PEER=wrk, or PEER=tokio: tokio_client beside this), one thread each, against one nginx worker that answers with a
-# constant. The two take turns in one run; the median of the pairs' ratios counts (goal: at least 0.9). Beside
-# it stands the client's CPU time for each request.
+# Closed-loop throughput of loadgen beside a peer (PEER=wrk, or PEER=tokio: tokio_client beside this), one thread each,
+# against one nginx worker that answers with a constant. The two take turns in one run; the median of the pairs' ratios
+# counts (goal: at least 0.9). Beside it stands the client's CPU time for each request.
 #
 # Needs Debian's nginx and wrk, and target/release/loadgen. Environment: PEER, PAIRS, SECONDS_EACH, CONNECTIONS, PORT,
 # STATUS (200: loadgen finds each answer wrong, as the contract says 201, but must read it all the same).
@@ -10,50 +10,14 @@ set -eu
 PAIRS=${PAIRS:-5} SECONDS_EACH=${SECONDS_EACH:-5} CONNECTIONS=${CONNECTIONS:-32}
 PORT=${PORT:-18499} STATUS=${STATUS:-200} PEER=${PEER:-wrk}
 LOADGEN=${LOADGEN:-target/release/loadgen}
-PATH="$PATH:/usr/sbin"
+. "$(dirname "$0")/nginx.sh"
 
-dir=$(mktemp -d)
-nginx_pid=
-trap '[ -z "$nginx_pid" ] || kill "$nginx_pid"; wait; rm -rf "$dir"' EXIT
-
-answer='{"tracking_code":"1234567890123456","status":"covered","message":"covered","notices":[],"id_kind":"national","care":"outpatient","service_date":"2026-11-22","service_date_jalali":"1405/09/01","answered_at":"2026-11-22T08:00:00.000+03:30","as_of":"2026-11-22","snapshot":"2026-11-22-3fa9c1d2e4b5"}'
-request='{"person_id":"0000000000","id_kind":"national","care":"outpatient"}'
-
-cat > "$dir/nginx.conf" <<CONF
-daemon off;
-master_process off;
-pid $dir/nginx.pid;
-error_log $dir/error.log;
-events { worker_connections 4096; }
-http {
-  access_log off;
-  keepalive_requests 1000000000;
-  client_body_temp_path $dir; proxy_temp_path $dir; fastcgi_temp_path $dir; uwsgi_temp_path $dir; scgi_temp_path $dir;
-  server {
-    listen 127.0.0.1:$PORT;
-    default_type application/json;
-    location / { return $STATUS '$answer'; }
-  }
-}
-CONF
 cat > "$dir/post.lua" <<LUA
 wrk.method = "POST"
 wrk.body = '$request'
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer peer.none"
 LUA
-printf '{"request":%s}\n' "$request" > "$dir/targets.ndjson"
-echo "peer.none" > "$dir/key"
-
-nginx -e "$dir/error.log" -c "$dir/nginx.conf" &
-nginx_pid=$!
-url="http://127.0.0.1:$PORT"
-tries=0
-until curl -s -o /dev/null "$url/"; do
-  tries=$((tries + 1))
-  [ $tries -lt 50 ] || { echo "nginx does not answer; see its error log:" >&2; cat "$dir/error.log" >&2; exit 1; }
-  sleep 0.1
-done
 
 # Prints requests a second and CPU nanoseconds for each request. `time -p` gives hundredths of a second, which
 # over a few seconds is enough.
@@ -64,7 +28,7 @@ run_wrk() {
 }
 
 run_tokio() {
-  { time -p "$tokio_client" "127.0.0.1:$PORT" "$CONNECTIONS" "$SECONDS_EACH" "$request" > "$dir/tokio.out"; } \
+  { time -p "$tokio_client" closed "127.0.0.1:$PORT" "$CONNECTIONS" "$SECONDS_EACH" "$request" > "$dir/tokio.out"; } \
     2> "$dir/time"
   awk -v s="$SECONDS_EACH" 'NR == 1 { r = $1 } /^(user|sys) / { cpu += $2 }
     END { printf "%.0f %.0f\n", r, cpu * 1e9 / (r * s) }' "$dir/tokio.out" "$dir/time"
@@ -79,12 +43,7 @@ run_loadgen() {
     END { printf "%.0f %.0f\n", r, cpu * 1e9 / n }' "$dir/loadgen.out" "$dir/time"
 }
 
-tokio_client=
-if [ "$PEER" = tokio ]; then
-  here=$(dirname "$0")/tokio_client
-  cargo build --release --quiet --manifest-path "$here/Cargo.toml" --target-dir target/peers
-  tokio_client=target/peers/release/tokio_client
-fi
+[ "$PEER" != tokio ] || build_tokio_client
 
 echo "closed loop against nginx ($STATUS), 1 thread each, $CONNECTIONS connections, $SECONDS_EACH s a turn"
 printf '%4s %14s %14s %8s %18s %18s\n' pair "$PEER/s" loadgen/s ratio "$PEER CPU ns/req" "loadgen CPU ns/req"

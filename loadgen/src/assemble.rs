@@ -1,17 +1,17 @@
 //! Makes the result of a run out of what was collected, and of several results one: totals, goals, verdict.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use crate::base_url::BaseUrl;
 use crate::collector::Collector;
 use crate::goals::{self, BUSY_SHARE_MAX, Limits, StageTrust, lateness_limit_us};
-use crate::host::HostFacts;
 use crate::latency::Latencies;
+use crate::provenance::provenance;
 use crate::record::FirstWrong;
 use crate::result::{
-    ClientFacts, ConnectionFacts, FirstWrongFacts, Goal, Mode, Provenance, RunResult, StageResult, Tallied,
-    TargetFacts, TrackingCodeFacts, Verdict, VerdictFacts,
+    ClientFacts, ConnectionFacts, FirstWrongFacts, Goal, Mode, RunResult, StageResult, Tallied, TargetFacts,
+    TrackingCodeFacts, Verdict, VerdictFacts,
 };
 use crate::run::{Ended, Setup};
 use crate::scenario::{Pace, Scenario};
@@ -19,21 +19,21 @@ use crate::schedule::CLOSED_LOOP_CAVEAT;
 use crate::tally::name_of;
 use crate::tracking::SeenCodes;
 
-const SCHEMA_VERSION: u32 = 1;
-
 /// The totals over the measured stages.
+#[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) total: Tallied,
     pub(crate) endpoints: BTreeMap<String, Tallied>,
     pub(crate) lateness: Latencies,
+    pub(crate) machine_stalls: Latencies,
 }
 
 pub(crate) fn totals(stages: &[StageResult]) -> Totals {
-    let mut totals =
-        Totals { total: Tallied::default(), endpoints: BTreeMap::new(), lateness: Latencies::new() };
+    let mut totals = Totals::default();
     for stage in stages.iter().filter(|stage| !stage.warmup) {
         totals.total.merge(&stage.total);
         totals.lateness.merge(&stage.lateness_us);
+        totals.machine_stalls.merge(&stage.machine_stalls_us);
         for (name, tallied) in &stage.endpoints {
             totals.endpoints.entry(name.clone()).or_default().merge(tallied);
         }
@@ -105,31 +105,6 @@ pub(crate) fn lost_goal(collector: &Collector, scenario: &Scenario) -> Option<St
     })
 }
 
-pub(crate) fn provenance(scenario: &Scenario, seed: u64, started_at: SystemTime) -> Provenance {
-    let since = started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Provenance {
-        schema_version: SCHEMA_VERSION,
-        loadgen_version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: commit(),
-        seed,
-        scenario: scenario.facts.clone(),
-        started_at_unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-        hosts: vec![HostFacts::read()],
-    }
-}
-
-/// The revision, as told at build or run time, or as git tells where this is run.
-fn commit() -> Option<String> {
-    let told =
-        option_env!("LOADGEN_COMMIT").map(str::to_owned).or_else(|| std::env::var("LOADGEN_COMMIT").ok());
-    let ask_git = || {
-        let output = std::process::Command::new("git").args(["rev-parse", "HEAD"]).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then(|| text.trim().to_owned())
-    };
-    told.or_else(ask_git)
-}
-
 pub(crate) fn run_result(
     setup: &Setup,
     scenario: &Scenario,
@@ -164,6 +139,7 @@ pub(crate) fn run_result(
         elapsed_ms: elapsed_ns / 1_000_000,
         answers_per_s: (answers as f64 / (elapsed_ns as f64 / 1e9).max(1e-9) * 10.0).round() / 10.0,
         lateness_us: totals.lateness,
+        machine_stalls_us: totals.machine_stalls,
         total: totals.total,
         endpoints: totals.endpoints,
         stages,

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::assemble;
 use crate::base_url::BaseUrl;
 use crate::capacity::{Search, Searcher, Tries, Trying};
 use crate::cli::CalibrateArgs;
 use crate::null_server::NullServer;
+use crate::provenance::provenance;
 use crate::result::{CalibrationResult, CapacityStep};
 use crate::run::{RunError, Setup};
 use crate::scenario::{Scenario, ScenarioError};
@@ -66,7 +66,7 @@ pub(crate) fn calibrate(
     let mut searcher = Searcher::new(search, trying, tell);
     let ceiling_per_s = searcher.bracket()?.low_per_s;
     Ok(CalibrationResult {
-        provenance: assemble::provenance(scenario, setup.seed, started_at),
+        provenance: provenance(scenario, setup.seed, started_at),
         ceiling_per_s,
         floor_us: floor.total.latency_us.summary(),
         lateness_us: floor.lateness_us.summary(),

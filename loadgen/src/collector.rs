@@ -10,6 +10,7 @@ use crate::latency::Latencies;
 use crate::record::{Batch, FirstWrong, Handshake, Record};
 use crate::result::{StageResult, Swap, Timeline, TimelinePoint};
 use crate::schedule::Plan;
+use crate::stalls::Stalls;
 use crate::tally::{Tally, us};
 use crate::vocabulary::Endpoint;
 
@@ -97,6 +98,8 @@ pub(crate) struct Collector {
     generations: Vec<(u64, String)>,
     pub(crate) progress: Progress,
     pub(crate) recent: Recent,
+    /// Known when the run is over.
+    pub(crate) stalls: Stalls,
 }
 
 /// The last second or so, for whoever watches.
@@ -141,6 +144,7 @@ impl Collector {
             generations: Vec::new(),
             progress: Progress::default(),
             recent: Recent::new(),
+            stalls: Stalls::default(),
         }
     }
 
@@ -266,7 +270,13 @@ impl Collector {
             let generation = self.generation_at(start_ns + self.interval_ns);
             self.points.push(interval.point(start_ns / 1_000_000, generation));
         }
-        Timeline { interval_ms: self.interval_ns / 1_000_000, points: std::mem::take(&mut self.points) }
+        let interval_ms = self.interval_ns / 1_000_000;
+        let stalled = |point: TimelinePoint| {
+            let number = u32::try_from(point.t_ms / interval_ms.max(1)).unwrap_or(u32::MAX);
+            point.stalled(&self.stalls.interval(number))
+        };
+        let points = std::mem::take(&mut self.points).into_iter().map(stalled).collect();
+        Timeline { interval_ms, points }
     }
 
     /// The stage as results carry it, goals not judged yet.
@@ -289,6 +299,7 @@ impl Collector {
             endpoints: asked.map(|(name, tallied)| (name.to_owned(), tallied)).collect(),
             total,
             lateness_us: stage.lateness.clone(),
+            machine_stalls_us: self.stalls.stage(index),
             goals: Vec::new(),
         }
     }
@@ -309,9 +320,8 @@ impl Progress {
     fn add(&mut self, record: &Record) {
         self.ended += 1;
         self.sent += u64::from(record.service_us.is_some());
-        let error = record.outcome.is_error();
-        self.errors += u64::from(error);
-        self.answered += u64::from(!error);
+        self.errors += u64::from(record.outcome.is_error());
+        self.answered += u64::from(record.outcome.is_answer());
         self.wrong += u64::from(matches!(record.outcome, crate::record::Outcome::Wrong(_)));
     }
 }
@@ -353,7 +363,7 @@ impl Interval {
         self.ended += 1;
         self.sent += u64::from(record.service_us.is_some());
         self.errors += u64::from(record.outcome.is_error());
-        self.completed += u64::from(!record.outcome.is_error());
+        self.completed += u64::from(record.outcome.is_answer());
         self.wrong += u64::from(matches!(record.outcome, crate::record::Outcome::Wrong(_)));
         self.lateness.record(us(record.lateness_us));
         if record.outcome.is_timed() {
@@ -380,6 +390,7 @@ impl Interval {
             service_histogram: self.service.encode(),
             lateness_histogram: self.lateness.encode(),
             generation,
+            ..TimelinePoint::default()
         }
     }
 }

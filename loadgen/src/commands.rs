@@ -271,7 +271,8 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
             Some(files) => files[usize::from(wanted)].display().to_string(),
             None => (if wanted { first_b } else { first_a }).url.clone(),
         };
-        (blocks, CompareSide { label, verdict, latency_us: total.latency_us.summary() })
+        let provenance = (if wanted { first_b } else { first_a }).provenance.clone();
+        (blocks, CompareSide { label, provenance, verdict, latency_us: total.latency_us.summary() })
     };
     let ((blocks_a, a), (blocks_b, b)) = (told(false), told(true));
     let rounds = runs.iter().filter(|_| files.is_none()).map(|(is_b, run)| CompareRound {

@@ -1,4 +1,5 @@
-//! Holds two measurements against each other: the ratio of each percentile, with a bootstrap interval.
+//! Holds two measurements against each other: the ratio of each percentile and of the answers a second, with a
+//! bootstrap interval.
 //!
 //! What is resampled are intervals of the timeline, not requests: neighbouring requests share a server's
 //! mood, and taking them for independent would make every interval too narrow. Percentiles of each resample
@@ -6,7 +7,7 @@
 
 use crate::latency::Latencies;
 use crate::random::Random;
-use crate::result::{Ratio, RunResult};
+use crate::result::{Ratio, RunResult, TimelinePoint};
 
 /// Why two results are not compared.
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +41,15 @@ pub(crate) fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
     found
 }
 
-/// One side: the latencies of each interval that was measured, as counts of few distinct values.
+/// One side: what each interval that was measured came to. Latencies are counts of few distinct values.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Side {
     /// Microseconds, in order.
     values: Vec<u64>,
     /// For each interval: places in `values`, and counts.
     blocks: Vec<Vec<(u32, u64)>>,
+    /// For each interval: whole answers, and seconds.
+    answers: Vec<(f64, f64)>,
 }
 
 impl Side {
@@ -58,6 +61,7 @@ impl Side {
                 self.add_block(&latencies);
             }
         }
+        self.answers.extend(answers(run));
     }
 
     fn add_block(&mut self, latencies: &Latencies) {
@@ -109,6 +113,15 @@ impl Side {
         self.percentiles(0..self.blocks.len())
     }
 
+    fn answers_per_s(&self) -> Option<f64> {
+        per_s(self.answers.iter())
+    }
+
+    fn resampled_per_s(&self, random: &mut Random) -> Option<f64> {
+        let count = self.answers.len() as u64;
+        per_s((0..count).map(|_| &self.answers[random.below(count) as usize]))
+    }
+
     fn resample(&self, random: &mut Random) -> [Option<f64>; PERCENTILES.len()] {
         let count = self.blocks.len();
         let chosen: Vec<usize> = (0..count).map(|_| random.below(count as u64) as usize).collect();
@@ -116,22 +129,63 @@ impl Side {
     }
 }
 
-/// b over a for each percentile that both have the samples for.
+fn per_s<'a>(intervals: impl Iterator<Item = &'a (f64, f64)>) -> Option<f64> {
+    let (answers, seconds) =
+        intervals.fold((0.0, 0.0), |(a, s), (answers, seconds)| (a + answers, s + seconds));
+    (seconds > 0.0).then(|| answers / seconds)
+}
+
+/// Whole answers and seconds of each measured interval of a run; one in which nothing fell due is there too: in a
+/// closed loop that is a server that stood still.
+fn answers(run: &RunResult) -> Vec<(f64, f64)> {
+    let points = &run.timeline.points;
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
+    let is_warmup = |stage: usize| run.stages.get(stage).is_some_and(|stage| stage.warmup);
+    let stage_at = |t_ms: u64| run.stages.iter().filter(|s| s.starts_at_ms <= t_ms).count().saturating_sub(1);
+    let interval_ms = run.timeline.interval_ms.max(1);
+    // The last interval is as long as the run was.
+    let began_ms = run.stages.iter().find(|stage| !stage.warmup).map_or(0, |stage| stage.starts_at_ms);
+    let planned_ms = run.stages.iter().map(|s| s.starts_at_ms + s.duration_ms).max().unwrap_or(u64::MAX);
+    let end_ms = planned_ms.min(began_ms + run.elapsed_ms);
+    let of_interval = |t_ms: u64| {
+        let at = points.binary_search_by_key(&t_ms, |point| point.t_ms).ok();
+        let point: Option<&TimelinePoint> = at.map(|at| &points[at]);
+        let stage = point.map_or_else(|| stage_at(t_ms), |point| point.stage as usize);
+        let seconds = end_ms.saturating_sub(t_ms).clamp(1, interval_ms) as f64 / 1e3;
+        (!is_warmup(stage)).then(|| (point.map_or(0.0, |point| point.completed as f64), seconds))
+    };
+    (first.t_ms..=last.t_ms).step_by(interval_ms as usize).filter_map(of_interval).collect()
+}
+
+/// b over a for each percentile that both have the samples for, then for the answers a second.
 pub(crate) fn ratios(a: &Side, b: &Side, seed: u64) -> Vec<Ratio> {
     let (whole_a, whole_b) = (a.all(), b.all());
     let mut random = Random::at(seed, 0xB007);
     let draws: Vec<_> = (0..RESAMPLES).map(|_| (a.resample(&mut random), b.resample(&mut random))).collect();
-    let ratio = |(at, (what, _)): (usize, &(&str, u64))| {
-        let (a, b) = (whole_a[at]?, whole_b[at]?);
+    let of_percentile = |(at, (what, _)): (usize, &(&str, u64))| {
         let drawn = draws.iter().filter_map(|(a, b)| Some(b[at]? / a[at]?.max(1.0)));
-        let mut drawn: Vec<f64> = drawn.collect();
-        drawn.sort_by(f64::total_cmp);
-        let place = |part: f64| drawn.get(((drawn.len() as f64 - 1.0) * part).round() as usize).copied();
-        let tail = (1.0 - CONFIDENCE) / 2.0;
-        let (low, high) = (place(tail)?, place(1.0 - tail)?);
-        Some(Ratio { what: (*what).to_owned(), a, b, ratio: b / a.max(1.0), low, high })
+        ratio(what, (whole_a[at]?, whole_b[at]?), 1.0, drawn.collect())
     };
-    PERCENTILES.iter().enumerate().filter_map(ratio).collect()
+    let mut ratios: Vec<Ratio> = PERCENTILES.iter().enumerate().filter_map(of_percentile).collect();
+    if let (Some(rate_a), Some(rate_b)) = (a.answers_per_s(), b.answers_per_s()) {
+        let draw =
+            |_| Some(b.resampled_per_s(&mut random)? / a.resampled_per_s(&mut random)?.max(LEAST_PER_S));
+        let drawn = (0..RESAMPLES).filter_map(draw).collect();
+        ratios.extend(ratio("answers_per_s", (rate_a, rate_b), LEAST_PER_S, drawn));
+    }
+    ratios
+}
+
+/// What is divided by is never less: a side without an answer is no division by zero.
+const LEAST_PER_S: f64 = 1e-3;
+
+/// b over a, with the middle of what was drawn as its interval.
+fn ratio(what: &str, (a, b): (f64, f64), least: f64, mut drawn: Vec<f64>) -> Option<Ratio> {
+    drawn.sort_by(f64::total_cmp);
+    let place = |part: f64| drawn.get(((drawn.len() as f64 - 1.0) * part).round() as usize).copied();
+    let tail = (1.0 - CONFIDENCE) / 2.0;
+    let (low, high) = (place(tail)?, place(1.0 - tail)?);
+    Some(Ratio { what: what.to_owned(), a, b, ratio: b / a.max(least), low, high })
 }
 
 #[cfg(test)]
@@ -170,5 +224,51 @@ mod tests {
             false_alarms <= 4 && misses <= 4,
             "{false_alarms} and {misses} of 20 at a confidence of 0.95"
         );
+    }
+
+    /// A run of this many answers in each second of a closed loop; the first two seconds are a warm-up.
+    fn rates(seconds: &[u64]) -> RunResult {
+        let mut run = crate::result::sample_run();
+        let mut points = Vec::new();
+        for (at, &completed) in seconds.iter().enumerate().filter(|(_, completed)| **completed > 0) {
+            let stage = u32::from(at >= 2);
+            points.push(TimelinePoint {
+                t_ms: at as u64 * 1_000,
+                stage,
+                completed,
+                ..TimelinePoint::default()
+            });
+        }
+        run.timeline.points = points;
+        run.stages.truncate(2);
+        let length_ms = seconds.len() as u64 * 1_000;
+        (run.stages[0].duration_ms, run.stages[1].starts_at_ms) = (2_000, 2_000);
+        run.stages[1].duration_ms = length_ms - 2_000;
+        run.elapsed_ms = length_ms - 2_000;
+        run
+    }
+
+    #[test]
+    fn answers_a_second_leave_the_warmup_out_and_count_seconds_of_silence() {
+        let run = rates(&[9_000, 9_000, 100, 0, 0, 300]);
+        assert_eq!(answers(&run), [(100.0, 1.0), (0.0, 1.0), (0.0, 1.0), (300.0, 1.0)]);
+        let cut = RunResult { elapsed_ms: 3_250, ..run };
+        assert_eq!(answers(&cut).last(), Some(&(300.0, 0.25)), "the last interval is as long as the run was");
+    }
+
+    #[test]
+    fn the_ratio_of_answers_a_second_has_an_interval() {
+        let side = |base: u64| {
+            let mut side = Side::default();
+            side.add(&rates(&(0..60).map(|at| base + at % 7 * 10).collect::<Vec<_>>()));
+            side
+        };
+        let found = ratios(&side(1_000), &side(500), 1);
+        let rate = found.iter().find(|ratio| ratio.what == "answers_per_s").unwrap();
+        assert!((0.50..0.53).contains(&rate.ratio) && rate.differs(), "{rate:?}");
+        assert!(rate.low <= rate.ratio && rate.ratio <= rate.high && rate.high - rate.low < 0.05, "{rate:?}");
+        let same = ratios(&side(1_000), &side(1_000), 1);
+        assert!(!same.last().unwrap().differs(), "{same:?}");
+        assert!(ratios(&Side::default(), &Side::default(), 1).is_empty());
     }
 }

@@ -37,6 +37,11 @@ impl Latencies {
         self.0.add(&other.0).expect("both have the same bounds");
     }
 
+    /// Forgets every sample and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.0.reset();
+    }
+
     pub(crate) fn summary(&self) -> LatencySummary {
         LatencySummary {
             samples: self.0.len(),

@@ -47,6 +47,7 @@ pub(crate) fn merge(mut parts: Vec<RunResult>) -> Result<RunResult, MergeError> 
     let answers = totals.total.answers();
     whole.answers_per_s = (answers as f64 / (whole.elapsed_ms as f64 / 1e3).max(1e-9) * 10.0).round() / 10.0;
     (whole.total, whole.endpoints, whole.lateness_us) = (totals.total, totals.endpoints, totals.lateness);
+    whole.machine_stalls_us = totals.machine_stalls;
     Ok(whole)
 }
 
@@ -60,6 +61,9 @@ fn check_same(parts: &[RunResult]) -> Result<(), MergeError> {
         }
         if a.seed != b.seed {
             return different("seed");
+        }
+        if (&a.loadgen_version, &a.commit) != (&b.loadgen_version, &b.commit) {
+            return different("version of loadgen");
         }
         if first.targets.blake3 != part.targets.blake3 {
             return different("targets");
@@ -131,6 +135,7 @@ fn add_stage(stage: &mut StageResult, other: &StageResult) {
     stage.sent_per_s += other.sent_per_s;
     stage.total.merge(&other.total);
     stage.lateness_us.merge(&other.lateness_us);
+    stage.machine_stalls_us.merge(&other.machine_stalls_us);
     for (name, tallied) in &other.endpoints {
         stage.endpoints.entry(name.clone()).or_default().merge(tallied);
     }
@@ -156,5 +161,6 @@ fn add_point(points: &mut Vec<TimelinePoint>, other: TimelinePoint) {
     let latency = joined(&point.latency_histogram, &other.latency_histogram);
     let service = joined(&point.service_histogram, &other.service_histogram);
     let lateness = joined(&point.lateness_histogram, &other.lateness_histogram);
-    *point = point.clone().measured(&latency, &service, &lateness);
+    let stalls = joined(&point.machine_stalls_histogram, &other.machine_stalls_histogram);
+    *point = std::mem::take(point).measured(&latency, &service, &lateness).stalled(&stalls);
 }

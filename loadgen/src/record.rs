@@ -20,8 +20,6 @@ pub(crate) enum LinkError {
     Timeout,
     /// No connection became free before the timeout: it was never sent.
     TimeoutUnsent,
-    /// The run was ended before it could be sent.
-    Unsent,
     ChunkedAnswer,
     MalformedAnswer,
     AnswerTooLarge,
@@ -38,6 +36,8 @@ pub(crate) enum Outcome {
     Wrong(WrongKind),
     HttpError(u16),
     LinkError(LinkError),
+    /// The run was ended early, before this was answered or even sent. Nobody's fault.
+    InFlight,
 }
 
 impl Outcome {
@@ -46,13 +46,18 @@ impl Outcome {
     pub(crate) fn is_timed(self) -> bool {
         match self {
             Outcome::Right | Outcome::Unchecked | Outcome::Wrong(_) => true,
-            Outcome::HttpError(_) => false,
+            Outcome::HttpError(_) | Outcome::InFlight => false,
             Outcome::LinkError(error) => matches!(error, LinkError::Timeout | LinkError::TimeoutUnsent),
         }
     }
 
     pub(crate) fn is_error(self) -> bool {
         matches!(self, Outcome::HttpError(_) | Outcome::LinkError(_))
+    }
+
+    /// A whole answer came, right or wrong.
+    pub(crate) fn is_answer(self) -> bool {
+        matches!(self, Outcome::Right | Outcome::Unchecked | Outcome::Wrong(_))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::result::{Mode, RunResult, ShardFacts, Timeline};
 use crate::scenario::{Pace, Scenario};
 use crate::schedule::{ClosedLoop, OpenLoop, Schedule, Share};
 use crate::sender::{Dealt, Heads, OpenError, Opening, Sender, Shared, Tls, TlsError, Trust};
+use crate::stalls::StallWatch;
 use crate::targets::Targets;
 use crate::tracking::SeenCodes;
 use crate::traffic::{Picker, TrafficError};
@@ -109,6 +110,7 @@ pub(crate) fn run(
         tls,
         handicap_ns: setup.handicap_ns,
     });
+    let stalls = StallWatch::start(clock, &scenario.plan, shared.interval_ns);
     let (out, batches) = mpsc::channel();
     let threads = start_senders(setup, scenario, &shared, connections, &out)?;
     drop(out);
@@ -118,6 +120,7 @@ pub(crate) fn run(
     for thread in threads {
         thread.join().expect("a sender does not panic");
     }
+    collector.stalls = stalls.finish();
     Ok(assemble::run_result(setup, scenario, url, &shared.seen, collector, started_at, ended))
 }
 
@@ -179,7 +182,7 @@ fn schedule(setup: &Setup, scenario: &Scenario, share: Share) -> Box<dyn Schedul
 
 /// Timers that are exact, and a core as soon as one is wanted, where the system allows it: a sender sleeps most
 /// of the time and must be on time.
-fn prefer_this_thread() {
+pub(crate) fn prefer_this_thread() {
     // Where it is refused, lateness shows what that costs.
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     let _ = rustix::process::setpriority_process(None, -15);

@@ -1,5 +1,5 @@
-//! Counts what requests came to. Right, unchecked, wrong and failed are four different things and add up
-//! to the requests; a slow answer is none of them, only slow.
+//! Counts what requests came to. Right, unchecked, wrong, failed and in flight at an early end are five different
+//! things and add up to the intended; a slow answer is none of them, only slow.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +22,7 @@ pub(crate) struct Tally {
     wrong: BTreeMap<WrongKind, u64>,
     http_errors: BTreeMap<u16, u64>,
     link_errors: BTreeMap<LinkError, u64>,
+    in_flight: u64,
     latency: Latencies,
     service: Latencies,
     gap: Latencies,
@@ -38,6 +39,7 @@ impl Tally {
             wrong: BTreeMap::new(),
             http_errors: BTreeMap::new(),
             link_errors: BTreeMap::new(),
+            in_flight: 0,
             latency: Latencies::new(),
             service: Latencies::new(),
             gap: Latencies::new(),
@@ -62,6 +64,7 @@ impl Tally {
             Outcome::Wrong(kind) => *self.wrong.entry(kind).or_default() += 1,
             Outcome::HttpError(status) => *self.http_errors.entry(status).or_default() += 1,
             Outcome::LinkError(error) => *self.link_errors.entry(error).or_default() += 1,
+            Outcome::InFlight => self.in_flight += 1,
         }
     }
 
@@ -82,6 +85,7 @@ impl Tally {
             service_us: self.service.clone(),
             gap_us: self.gap.clone(),
             retries: self.retries,
+            in_flight_when_ended: self.in_flight,
         }
     }
 }

@@ -19,6 +19,9 @@ impl TrackingCode {
     }
 }
 
+/// No page of memory is smaller.
+const PAGE_BYTES: usize = 4_096;
+
 /// The codes of one run, warm-up included.
 #[derive(Debug)]
 pub(crate) struct SeenCodes {
@@ -33,13 +36,12 @@ impl SeenCodes {
     /// Room for `max` codes, or for `expected` when that is fewer.
     pub(crate) fn new(max: usize, expected: u64) -> SeenCodes {
         let room = usize::try_from(expected).unwrap_or(usize::MAX).min(max);
-        let places = (room.max(1) * 2).next_power_of_two();
-        SeenCodes {
-            places: std::iter::repeat_with(|| AtomicU64::new(0)).take(places).collect(),
-            max: room as u64,
-            remembered: AtomicU64::new(0),
-            unremembered: AtomicU64::new(0),
-        }
+        let count = (room.max(1) * 2).next_power_of_two();
+        let places: Vec<AtomicU64> = std::iter::repeat_with(|| AtomicU64::new(0)).take(count).collect();
+        // Zeroed memory may come without pages, which would come into being under load: a write brings each here now.
+        let pages = places.iter().step_by(PAGE_BYTES / size_of::<AtomicU64>());
+        pages.for_each(|place| place.store(0, Ordering::Relaxed));
+        SeenCodes { places, max: room as u64, remembered: AtomicU64::new(0), unremembered: AtomicU64::new(0) }
     }
 
     /// Whether this code is new. Remembers it while there is room.

@@ -10,6 +10,8 @@ use crate::vocabulary::Endpoint;
 
 /// How far back an inquiry is repeated.
 const REINQUIRY_SLOTS: u64 = 2_000;
+/// How often one re-inquiry may lead to another; a chain so long is rare but at shares near 1.
+const REINQUIRY_CHAIN_MAX: u32 = 64;
 
 /// Why the traffic cannot be made of what was given.
 #[derive(Debug, thiserror::Error)]
@@ -153,12 +155,16 @@ fn weighted<'a, T>(entries: &'a [(f64, T)], random: &mut Random) -> Option<&'a T
 
 impl Mix {
     fn pick(&self, seed: u64, index: u64) -> u32 {
-        let mut random = Random::at(seed, index);
-        if index > 0 && self.reinquiry_share > 0.0 && random.unit() < self.reinquiry_share {
-            let back = 1 + random.below(REINQUIRY_SLOTS.min(index));
-            return self.fresh(&mut Random::at(seed, index - back), true);
+        let mut slot = index;
+        for _ in 0..REINQUIRY_CHAIN_MAX {
+            let mut random = Random::at(seed, slot);
+            if slot == 0 || self.reinquiry_share <= 0.0 || random.unit() >= self.reinquiry_share {
+                break;
+            }
+            // The slot before may have asked again itself: then it is that one's person.
+            slot -= 1 + random.below(REINQUIRY_SLOTS.min(slot));
         }
-        self.fresh(&mut Random::at(seed, index), self.reinquiry_share > 0.0)
+        self.fresh(&mut Random::at(seed, slot), self.reinquiry_share > 0.0)
     }
 
     /// A draw that looks at no other slot; `skip` steps over the number that decided on a re-inquiry.

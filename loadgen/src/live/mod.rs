@@ -105,7 +105,8 @@ impl LiveFeed {
         self.stop_requested.load(Ordering::Relaxed)
     }
 
-    fn request_stop(&self) {
+    /// As if that key had been pressed.
+    pub(crate) fn request_stop(&self) {
         self.stop_requested.store(true, Ordering::Relaxed);
     }
 

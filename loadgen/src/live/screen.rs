@@ -22,6 +22,9 @@ use crate::result::{Goal, GoalVerdict, Mode};
 
 const HISTORY_MAX: usize = 240;
 const DRAW_EVERY: Duration = Duration::from_millis(200);
+/// What the table of latencies takes, and from which width on the rates have room beside it.
+const LATENCY_WIDTH: u16 = 76;
+const WIDE: u16 = 140;
 
 /// Values of the last minute, for the sparklines.
 #[derive(Debug, Default)]
@@ -96,11 +99,20 @@ impl Drop for HeldTerminal {
 
 fn draw(frame: &mut Frame<'_>, s: &LiveSnapshot, history: &History) {
     let goals = u16::try_from(s.goals.len().max(1)).unwrap_or(u16::MAX).min(6) + 2;
-    let rows = [3, 7, 7, goals].map(Constraint::Length);
+    let wide = frame.area().width >= WIDE;
+    let [rate_rows, latency_rows] = if wide { [0, 7] } else { [5, 7] };
+    let [head, numbers, below] = [3, rate_rows + latency_rows, goals].map(Constraint::Length);
+    let rows = [head, numbers, Constraint::Fill(1), below];
     let [head, numbers, curves, below] = Layout::vertical(rows).areas(frame.area());
     draw_head(frame, head, s);
-    let [rate, latency] = Layout::horizontal([Constraint::Fill(2), Constraint::Fill(3)]).areas(numbers);
-    frame.render_widget(Paragraph::new(rate_lines(s)).block(block("rate and answers")), rate);
+    let (split, rates) = if wide {
+        let columns = [Constraint::Fill(1), Constraint::Length(LATENCY_WIDTH)];
+        (Layout::horizontal(columns), rate_lines(s))
+    } else {
+        (Layout::vertical([rate_rows, latency_rows].map(Constraint::Length)), short_rate_lines(s))
+    };
+    let [rate, latency] = split.areas(numbers);
+    frame.render_widget(Paragraph::new(rates).block(block("rate and answers")), rate);
     let title = format!("latency of the last second, µs ({})", s.mode.code());
     frame.render_widget(Paragraph::new(latency_lines(s)).block(block(&title)), latency);
     let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(curves);
@@ -134,20 +146,43 @@ fn rate_lines(s: &LiveSnapshot) -> Vec<Line<'static>> {
         Mode::OpenLoop => format!("{:.0}/s", s.intended_per_s),
         Mode::ClosedLoop => "as fast as answers come".to_owned(),
     };
-    let generation = s.generation.clone().unwrap_or_else(|| "not named yet".to_owned());
     vec![
         row("intended", intended, Style::new()),
         row("sent", format!("{:.0}/s", s.sent_per_s), Style::new().add_modifier(Modifier::BOLD)),
         row("answered", format!("{:.0}/s, {} in all", s.answered_per_s, s.answered), Style::new()),
-        Line::from(vec![
-            Span::raw(format!("{:<11}", "wrong")),
-            Span::styled(s.wrong_answers.to_string(), alarm(s.wrong_answers > 0)),
-            Span::raw("   errors "),
-            Span::styled(s.errors.to_string(), alarm(s.errors > 0)),
-            Span::raw(format!("   waiting {}   in flight {}", s.waiting, s.in_flight)),
-        ]),
-        row("generation", format!("{generation}, {} swaps", s.swaps), Style::new()),
+        answers_line(s),
+        generation_line(s),
     ]
+}
+
+/// The same in three lines.
+fn short_rate_lines(s: &LiveSnapshot) -> Vec<Line<'static>> {
+    let intended = match s.mode {
+        Mode::OpenLoop => format!("intended {:.0}/s   ", s.intended_per_s),
+        Mode::ClosedLoop => String::new(),
+    };
+    let sent = format!("{:.0}/s", s.sent_per_s);
+    let rates = Line::from(vec![
+        Span::raw(format!("{intended}sent ")),
+        Span::styled(sent, Style::new().add_modifier(Modifier::BOLD)),
+        Span::raw(format!("   answered {:.0}/s, {} in all", s.answered_per_s, s.answered)),
+    ]);
+    vec![rates, answers_line(s), generation_line(s)]
+}
+
+fn answers_line(s: &LiveSnapshot) -> Line<'static> {
+    Line::from(vec![
+        Span::raw(format!("{:<11}", "wrong")),
+        Span::styled(s.wrong_answers.to_string(), alarm(s.wrong_answers > 0)),
+        Span::raw("   errors "),
+        Span::styled(s.errors.to_string(), alarm(s.errors > 0)),
+        Span::raw(format!("   waiting {}   in flight {}", s.waiting, s.in_flight)),
+    ])
+}
+
+fn generation_line(s: &LiveSnapshot) -> Line<'static> {
+    let generation = s.generation.clone().unwrap_or_else(|| "not named yet".to_owned());
+    row("generation", format!("{generation}, {} swaps", s.swaps), Style::new())
 }
 
 fn latency_lines(s: &LiveSnapshot) -> Vec<Line<'static>> {
@@ -266,6 +301,28 @@ mod tests {
         for part in parts {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
+    }
+
+    /// The usual terminal: every column of the table, and a curve as high as there is room.
+    #[test]
+    fn eighty_columns_show_every_percentile() {
+        let mut snapshot = busy_snapshot();
+        snapshot.goals = vec![snapshot.goals[0].clone(); 3];
+        let text = shown(&snapshot, 80, 24);
+        let head = text.lines().find(|line| line.contains("p50")).unwrap();
+        assert!(["p90", "p99", "p99.9", "max"].iter().all(|name| head.contains(name)), "{text}");
+        let latency = text.lines().find(|line| line.contains("latency  ")).unwrap();
+        assert_eq!(
+            latency.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).count(),
+            5,
+            "{text}"
+        );
+        for part in ["intended 10000/s   sent 9998/s   answered 9990/s", "waiting 5   in flight 0", "1 swaps"]
+        {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        assert!(text.contains("sent a second, top 9998") && text.matches("299, met").count() == 3, "{text}");
+        assert!(text.contains('█'), "{text}");
     }
 
     #[test]

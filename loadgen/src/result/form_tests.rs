@@ -38,15 +38,64 @@ fn every_document_is_read_back_as_it_was_written() {
     }
 }
 
-#[test]
-fn a_result_names_all_that_repeating_it_takes() {
-    for document in every_kind() {
-        let value: Value = serde_json::from_str(&json(&document)).unwrap();
-        assert_eq!((&value["schema_version"], &value["seed"]), (&1.into(), &7.into()));
-        assert_eq!(value["scenario"]["blake3"].as_str().unwrap().len(), 64);
-        assert_eq!(value["commit"], "0123abcd");
-        assert!(value["hosts"][0]["cores"].is_u64() && value["started_at_unix_ms"].is_u64());
+/// Every form in which a document leaves, as text; the log of histograms is there for runs alone.
+fn every_form(document: &Document) -> Vec<String> {
+    let mut forms = vec![json(document), in_words(document)];
+    for write in [csv::write, super::html::write] {
+        let mut bytes = Vec::new();
+        write(document, &mut bytes).unwrap();
+        forms.push(String::from_utf8(bytes).unwrap());
     }
+    if let Document::Run(run) = document {
+        let mut bytes = Vec::new();
+        hdr_log::write(run, &mut bytes).unwrap();
+        forms.push(String::from_utf8(bytes).unwrap());
+    }
+    forms
+}
+
+#[test]
+fn every_form_of_every_result_names_all_that_repeating_it_takes() {
+    let host = crate::host::HostFacts::read();
+    for document in every_kind() {
+        let p = document.provenance();
+        let value: Value = serde_json::from_str(&json(&document)).unwrap();
+        assert_eq!((&value["schema_version"], &value["seed"]), (&1.into(), &20_261_125.into()));
+        assert_eq!(value["hosts"][0], serde_json::to_value(&host).unwrap());
+        assert!(value["hosts"][0]["cores"].is_u64() && value["started_at_unix_ms"].is_u64());
+        for (at, form) in every_form(&document).iter().enumerate() {
+            for fact in [&p.scenario.blake3, "0123abcd", "20261125", &p.scenario.name] {
+                assert!(
+                    form.contains(fact),
+                    "{fact} is missing in form {at}: {}",
+                    &form[..600.min(form.len())]
+                );
+            }
+            // In JSON the host's facts stand one by one.
+            assert!(at == 0 || form.contains(&host.describe()), "no host in form {at}");
+        }
+    }
+}
+
+#[test]
+fn a_build_outside_git_says_so() {
+    let mut run = sample::run();
+    run.provenance.commit = None;
+    let document = Document::from(run);
+    let forms = every_form(&document);
+    assert!(forms[0].contains("\"commit\":null"));
+    for form in [&forms[1], &forms[3], &forms[4]] {
+        assert!(form.contains("commit not known: built outside git"), "{}", &form[..600]);
+    }
+    let commit = head_of(&forms[2]).split(',').position(|name| name == "commit").unwrap();
+    assert_eq!(cells(&forms[2], 1)[commit], "");
+}
+
+#[test]
+fn machines_that_are_alike_are_named_once() {
+    let mut p = sample::run().provenance;
+    p.hosts.push(p.hosts[0].clone());
+    assert_eq!(p.machines(), format!("2 of {}", p.hosts[0].describe()));
 }
 
 #[track_caller]
@@ -88,15 +137,15 @@ fn csv_has_a_line_for_each_interval_try_and_ratio() {
         (run, 30, "t_ms,interval_ms,stage,mode,intended,sent,completed,errors,wrong_answers,latency_us_p50,"),
         (capacity, 12, "started_at_ms,duration_ms,phase,rate_per_s,"),
         (calibration, 3, "started_at_ms,duration_ms,phase,rate_per_s,"),
-        (compare, 3, "what,a,b,ratio,low,high,confidence"),
+        (compare, 3, "what,a,b,ratio,low,high,confidence,a_seed,"),
     ] {
         let mut bytes = Vec::new();
         csv::write(&document, &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.starts_with(head), "{text}");
         assert_eq!(text.lines().count(), rows + 1);
-        let columns = |line: &str| line.matches(',').count();
-        assert!(text.lines().all(|line| columns(line) == columns(head_of(&text))), "{text}");
+        let columns = cells(&text, 0).len();
+        assert!((0..=rows).all(|line| cells(&text, line).len() == columns), "{text}");
     }
 }
 
@@ -104,17 +153,30 @@ fn head_of(text: &str) -> &str {
     text.lines().next().unwrap()
 }
 
+/// The cells of a line, as every reader of RFC 4180 takes them.
+fn cells(text: &str, line: usize) -> Vec<String> {
+    let (mut cells, mut quoted) = (vec![String::new()], false);
+    for letter in text.lines().nth(line).unwrap().chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(String::new()),
+            _ => cells.last_mut().unwrap().push(letter),
+        }
+    }
+    cells
+}
+
 #[test]
 fn csv_leaves_a_cell_empty_where_samples_are_too_few() {
     let mut bytes = Vec::new();
     csv::write(&sample::run().into(), &mut bytes).unwrap();
     let text = String::from_utf8(bytes).unwrap();
-    let cells = |line: usize| text.lines().nth(line + 1).unwrap().split(',').collect::<Vec<_>>();
-    let p99_9 = head_of(&text).split(',').position(|name| name == "latency_us_p99_9").unwrap();
-    assert_eq!(cells(3)[..5], ["3000", "1000", "\"warm-up\"", "open_loop", "2000"]);
-    assert_eq!(cells(3)[p99_9], "");
-    assert_eq!(cells(23)[p99_9 - 3..=p99_9], ["", "", "", ""], "50 samples state no percentile");
-    assert_eq!(cells(29).last(), Some(&"\"2026-11-22-3fa9c1d2e4b5\""));
+    let at = |name: &str| head_of(&text).split(',').position(|head| head == name).unwrap();
+    let p99_9 = at("latency_us_p99_9");
+    assert_eq!(cells(&text, 4)[..5], ["3000", "1000", "warm-up", "open_loop", "2000"]);
+    assert_eq!(cells(&text, 4)[p99_9], "");
+    assert_eq!(cells(&text, 24)[p99_9 - 3..=p99_9], ["", "", "", ""], "50 samples state no percentile");
+    assert_eq!(cells(&text, 30)[at("generation")], "2026-11-22-3fa9c1d2e4b5");
 }
 
 #[test]
@@ -124,7 +186,7 @@ fn the_hdr_log_holds_every_sample_of_every_interval() {
     hdr_log::write(&run, &mut bytes).unwrap();
     assert!(bytes.starts_with(b"#[Histogram log format version 1.3]\n"));
     let mut merged =
-        [("latency", Latencies::new()), ("service", Latencies::new()), ("lateness", Latencies::new())];
+        ["latency", "service", "lateness", "machine_stalls"].map(|name| (name, Latencies::new()));
     let (mut intervals, mut starts) = (0, 0);
     for entry in IntervalLogIterator::new(&bytes) {
         match entry.unwrap() {
@@ -142,9 +204,10 @@ fn the_hdr_log_holds_every_sample_of_every_interval() {
             LogEntry::BaseTime(_) => {}
         }
     }
-    assert_eq!((intervals, starts), (90, 1));
+    assert_eq!((intervals, starts), (120, 1));
     for (name, latencies) in &merged {
-        assert_eq!(latencies.summary().samples, 29 * 2_000 + 50, "{name}");
+        let due = if *name == "machine_stalls" { 30 * 2_000 } else { 29 * 2_000 + 50 };
+        assert_eq!(latencies.summary().samples, due, "{name}");
     }
 }
 
@@ -157,6 +220,29 @@ fn the_histogram_in_json_is_plain_hdr_histogram_v2() {
     let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
     assert_eq!(histogram.len(), value["latency_us"]["samples"].as_u64().unwrap());
     assert_eq!(histogram.value_at_quantile(0.99), value["latency_us"]["p99"].as_u64().unwrap());
+}
+
+/// A result of before the machine's stalls were watched is read, and reported without them.
+#[test]
+fn a_result_without_machine_stalls_is_still_a_result() {
+    fn drop_stalls(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.retain(|name, _| !name.starts_with("machine_stalls"));
+                fields.values_mut().for_each(drop_stalls);
+            }
+            Value::Array(items) => items.iter_mut().for_each(drop_stalls),
+            _ => {}
+        }
+    }
+    let mut value: Value = serde_json::from_str(&json(&sample::run().into())).unwrap();
+    drop_stalls(&mut value);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("result.json");
+    fs::write(&path, value.to_string()).unwrap();
+    let forms = every_form(&Document::read(&path).unwrap());
+    assert!(forms[3].contains("They were not watched."));
+    assert!(!forms[4].contains("Tag=machine_stalls") && forms[4].contains("Tag=lateness"));
 }
 
 fn in_words(document: &Document) -> String {
@@ -193,8 +279,8 @@ fn the_text_says_what_the_run_came_to() {
             "goal peak: p99_us <= 5000 (all): 4400, met\n",
             "goal peak: p99_9_us <= 5000 (all): too few samples, insufficient\n",
             "verdict INVALID\n  stage peak: the goal",
-            "seed 7, scenario record-day ",
-            "loadgen 0.1.0 (0123abcd)\n",
+            "seed 20261125, scenario record-day ",
+            "loadgen 0.1.0, commit 0123abcd\n",
             "host ",
         ],
     );

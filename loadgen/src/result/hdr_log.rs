@@ -1,5 +1,5 @@
 //! A run as an HdrHistogram interval log (version 1.3, V2 compressed histograms), which the plotters and
-//! tools around HdrHistogram read. Values are microseconds; three tagged lines for each interval.
+//! tools around HdrHistogram read. Values are microseconds; a line for each interval and tag.
 
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -26,11 +26,13 @@ pub(crate) fn write(run: &RunResult, mut out: &mut dyn Write) -> io::Result<()> 
             ("latency", &point.latency_histogram),
             ("service", &point.service_histogram),
             ("lateness", &point.lateness_histogram),
+            ("machine_stalls", &point.machine_stalls_histogram),
         ];
-        for (tag, encoded) in histograms {
+        // Results of before the machine's stalls were watched have nothing of them.
+        for (tag, encoded) in histograms.into_iter().filter(|(_, encoded)| !encoded.is_empty()) {
             let damaged = || io::Error::other(format!("the {tag} histogram at {} ms is damaged", point.t_ms));
             let latencies = Latencies::decode(encoded).ok_or_else(damaged)?;
-            let tag = Tag::new(tag).expect("the three words hold neither comma nor space");
+            let tag = Tag::new(tag).expect("the words hold neither comma nor space");
             let at = Duration::from_millis(point.t_ms);
             log.write_histogram(latencies.histogram(), at, interval, Some(tag))
                 .map_err(|error| io::Error::other(error.to_string()))?;
@@ -44,7 +46,9 @@ fn comments(run: &RunResult) -> Vec<String> {
     let p = &run.provenance;
     let mut lines = vec![
         format!("loadgen {}, {}, values in microseconds", p.loadgen_version, run.mode.code()),
+        p.built_from(),
         format!("scenario {} blake3 {}, seed {}", p.scenario.name, p.scenario.blake3, p.seed),
+        format!("host {}", p.machines()),
         format!("verdict {}", run.verdict.verdict.word()),
     ];
     lines.extend(run.mode_caveat.as_ref().map(|caveat| format!("note: {caveat}")));

@@ -25,8 +25,9 @@ pub(crate) use convert::{ReportArgs, ReportError, report};
 pub(crate) use document::{Document, DocumentError};
 
 pub(crate) use model::{
-    ClientFacts, ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, ScenarioFacts, ShardFacts,
-    StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint, TrackingCodeFacts,
+    ClientFacts, ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, SCHEMA_VERSION,
+    ScenarioFacts, ShardFacts, StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint,
+    TrackingCodeFacts,
 };
 pub(crate) use outputs::{OutputArgs, OutputError};
 pub(crate) use search::{

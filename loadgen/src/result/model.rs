@@ -37,13 +37,37 @@ impl Mode {
 pub(crate) struct Provenance {
     pub(crate) schema_version: u32,
     pub(crate) loadgen_version: String,
-    /// The revision of the source tree, where it is known.
+    /// The revision that loadgen was built from, `-dirty` where it was changed since; absent when built outside git.
     pub(crate) commit: Option<String>,
     pub(crate) seed: u64,
     pub(crate) scenario: ScenarioFacts,
     pub(crate) started_at_unix_ms: u64,
     /// One for each machine that sent load, in the order of the shards.
     pub(crate) hosts: Vec<HostFacts>,
+}
+
+impl Provenance {
+    /// The revision in words.
+    pub(crate) fn built_from(&self) -> String {
+        match &self.commit {
+            Some(commit) => format!("commit {commit}"),
+            None => "commit not known: built outside git".to_owned(),
+        }
+    }
+
+    /// Every machine on one line; machines that are alike are named once, with their number.
+    pub(crate) fn machines(&self) -> String {
+        let mut machines: Vec<(String, usize)> = Vec::new();
+        for name in self.hosts.iter().map(HostFacts::describe) {
+            match machines.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, count)) => *count += 1,
+                None => machines.push((name, 1)),
+            }
+        }
+        let named =
+            |(name, count): (String, usize)| if count == 1 { name } else { format!("{count} of {name}") };
+        machines.into_iter().map(named).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// The scenario word for word, so that a result explains itself.
@@ -96,6 +120,9 @@ pub(crate) struct RunResult {
     pub(crate) total: Tallied,
     pub(crate) endpoints: BTreeMap<String, Tallied>,
     pub(crate) lateness_us: Latencies,
+    /// By how much threads that only sleep woke too late, one on each core: no part of the verdict.
+    #[serde(default)]
+    pub(crate) machine_stalls_us: Latencies,
     pub(crate) stages: Vec<StageResult>,
     pub(crate) timeline: Timeline,
     pub(crate) swaps: Vec<Swap>,
@@ -108,7 +135,7 @@ pub(crate) struct RunResult {
 /// Counts and latencies of some requests.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Tallied {
-    /// Due by the schedule. What of them was never sent counts as an error too.
+    /// Due by the schedule. What of them was never sent counts as an error too, unless the run was ended early.
     pub(crate) intended: u64,
     /// Sent.
     pub(crate) requests: u64,
@@ -128,6 +155,9 @@ pub(crate) struct Tallied {
     pub(crate) gap_us: Latencies,
     /// Of the intended, those that asked again after an error.
     pub(crate) retries: u64,
+    /// Of the intended, those that an early end of the run left without an answer, sent or not: no errors.
+    #[serde(default)]
+    pub(crate) in_flight_when_ended: u64,
 }
 
 impl Tallied {
@@ -146,6 +176,7 @@ impl Tallied {
         self.service_us.merge(&other.service_us);
         self.gap_us.merge(&other.gap_us);
         self.retries += other.retries;
+        self.in_flight_when_ended += other.in_flight_when_ended;
     }
 
     /// Whole answers, right, wrong or unchecked.
@@ -179,6 +210,8 @@ pub(crate) struct StageResult {
     pub(crate) endpoints: BTreeMap<String, Tallied>,
     /// From the moment a request was due to the moment it was ready to be sent, as far as the client caused it.
     pub(crate) lateness_us: Latencies,
+    #[serde(default)]
+    pub(crate) machine_stalls_us: Latencies,
     pub(crate) goals: Vec<Goal>,
 }
 
@@ -221,10 +254,15 @@ pub(crate) struct TimelinePoint {
     pub(crate) latency_us: LatencySummary,
     pub(crate) service_us: LatencySummary,
     pub(crate) lateness_us: LatencySummary,
+    #[serde(default)]
+    pub(crate) machine_stalls_us: LatencySummary,
     /// HdrHistogram V2, deflated, in base64: what the summaries were taken from.
     pub(crate) latency_histogram: String,
     pub(crate) service_histogram: String,
     pub(crate) lateness_histogram: String,
+    /// Empty in results of before machine stalls were watched.
+    #[serde(default)]
+    pub(crate) machine_stalls_histogram: String,
     /// Of the server's snapshot, as the last answer of the interval named it.
     pub(crate) generation: Option<String>,
 }
@@ -235,6 +273,12 @@ impl TimelinePoint {
         (self.latency_us, self.latency_histogram) = (latency.summary(), latency.encode());
         (self.service_us, self.service_histogram) = (service.summary(), service.encode());
         (self.lateness_us, self.lateness_histogram) = (lateness.summary(), lateness.encode());
+        self
+    }
+
+    /// Sets what is known of the machine's stalls in the interval.
+    pub(crate) fn stalled(mut self, stalls: &Latencies) -> Self {
+        (self.machine_stalls_us, self.machine_stalls_histogram) = (stalls.summary(), stalls.encode());
         self
     }
 }

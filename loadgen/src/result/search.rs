@@ -91,6 +91,8 @@ pub(crate) struct CompareResult {
 pub(crate) struct CompareSide {
     /// A file or an address.
     pub(crate) label: String,
+    /// Of its first turn; later ones of two live servers have the next seeds.
+    pub(crate) provenance: Provenance,
     pub(crate) verdict: Verdict,
     pub(crate) latency_us: LatencySummary,
 }

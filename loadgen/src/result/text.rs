@@ -13,11 +13,14 @@ use crate::result::verdict::{Goal, Verdict, VerdictFacts};
 pub(crate) const LATENCY_COVERS: &str =
     "answers, right or wrong, and timeouts; not error statuses and broken connections";
 
+pub(crate) const STALLS_ARE: &str =
+    "By how much threads that only sleep woke too late, one on each core; no part of the verdict.";
+
 pub(crate) fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     match document {
         Document::Run(run) => write_run(run, out)?,
         Document::Capacity(capacity) => write_capacity(capacity, out)?,
-        Document::Compare(compare) => write_compare(compare, out)?,
+        Document::Compare(compare) => return write_compare(compare, out),
         Document::Calibration(calibration) => write_calibration(calibration, out)?,
     }
     write_provenance(document.provenance(), out)
@@ -43,6 +46,9 @@ fn write_run(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "errors     {}{by_status}{}", total.errors, kinds(&total.errors_by_connection))?;
     if total.retries > 0 {
         writeln!(out, "retries    {}", total.retries)?;
+    }
+    if total.in_flight_when_ended > 0 {
+        writeln!(out, "in flight  {} when the run was ended: no errors", total.in_flight_when_ended)?;
     }
     writeln!(out, "reconnects {}", run.connections.reconnects)?;
     write_oddities(run, out)?;
@@ -86,7 +92,9 @@ fn write_latencies(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     write_row(out, "service", &run.total.service_us.summary())?;
     write_row(out, "gap", &run.total.gap_us.summary())?;
     write_row(out, "lateness", &run.lateness_us.summary())?;
-    writeln!(out, "covers {LATENCY_COVERS}")
+    write_row(out, "stalls", &run.machine_stalls_us.summary())?;
+    writeln!(out, "covers {LATENCY_COVERS}")?;
+    writeln!(out, "lateness: the client's own part. stalls: {STALLS_ARE}")
 }
 
 fn write_connections(c: &ConnectionFacts, out: &mut dyn Write) -> io::Result<()> {
@@ -205,7 +213,11 @@ fn write_compare(compare: &CompareResult, out: &mut dyn Write) -> io::Result<()>
         write!(out, "{:<16}{:>12}{:>12}{:>9.3}   ", r.what, number(r.a), number(r.b), r.ratio)?;
         writeln!(out, "{:.3} to {:.3}, {word}", r.low, r.high)?;
     }
-    writeln!(out)
+    for (name, side) in [("a", &compare.a), ("b", &compare.b)] {
+        writeln!(out, "\n{name} was measured with")?;
+        write_provenance(&side.provenance, out)?;
+    }
+    Ok(())
 }
 
 fn write_calibration(calibration: &CalibrationResult, out: &mut dyn Write) -> io::Result<()> {
@@ -224,12 +236,8 @@ fn write_calibration(calibration: &CalibrationResult, out: &mut dyn Write) -> io
 
 fn write_provenance(p: &Provenance, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "seed {}, scenario {} {}", p.seed, p.scenario.name, p.scenario.blake3)?;
-    let commit = p.commit.as_ref().map_or_else(String::new, |commit| format!(" ({commit})"));
-    writeln!(out, "loadgen {}{commit}", p.loadgen_version)?;
-    for host in &p.hosts {
-        writeln!(out, "host {}", host.describe())?;
-    }
-    Ok(())
+    writeln!(out, "loadgen {}, {}", p.loadgen_version, p.built_from())?;
+    writeln!(out, "host {}", p.machines())
 }
 
 fn columns() -> String {

@@ -88,6 +88,14 @@ impl Scenario {
         matches!(self.pace, Pace::Closed { .. })
     }
 
+    /// How requests follow each other in an open loop at this scenario's rates; by chance where it is a closed one.
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        match self.pace {
+            Pace::Open(arrivals) => arrivals,
+            Pace::Closed { .. } => Arrivals::Poisson,
+        }
+    }
+
     /// The same traffic, settings and goals, at one steady rate: what capacity search tries.
     pub(crate) fn at_rate(&self, rate_per_s: f64, warmup_s: f64, duration_s: f64) -> Scenario {
         let mut plan = Plan::default();
@@ -98,7 +106,7 @@ impl Scenario {
         plan.push("steady", shape, false, &[(rate_per_s, rate_per_s, duration_s)]);
         let goals = self.measured_goals().cloned().unwrap_or_default();
         let goals = vec![goals; plan.stages.len()];
-        let pace = if self.is_closed() { Pace::Open(Arrivals::Poisson) } else { self.pace };
+        let pace = Pace::Open(self.arrivals());
         Scenario { plan: Arc::new(plan), goals, pace, ..self.clone() }
     }
 

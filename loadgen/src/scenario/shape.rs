@@ -157,3 +157,106 @@ fn need(value: Option<f64>, name: &str) -> Result<f64, String> {
         None => Err(format!("`{name}` is missing")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::scenario::Scenario;
+    use crate::schedule::{Arrivals, Plan, Share, all_slots};
+
+    /// A scenario of one stage.
+    fn plan(kind: &str, duration_s: u32, fields: &str) -> Arc<Plan> {
+        let text = format!("[[stage]]\nkind = \"{kind}\"\nduration_s = {duration_s}\n{fields}\n");
+        Scenario::parse("x", &text).unwrap().plan
+    }
+
+    /// The rate of a plan at a time.
+    fn rate_at(plan: &Plan, time_s: f64) -> f64 {
+        let mut start_s = 0.0;
+        for segment in &plan.segments {
+            let length_s = segment.duration_s();
+            if time_s < start_s + length_s {
+                let part = (time_s - start_s) / length_s;
+                return segment.from_per_s + (segment.to_per_s - segment.from_per_s) * part;
+            }
+            start_s += length_s;
+        }
+        0.0
+    }
+
+    /// The rates at some times, and that what is sent in each second follows the curve, here summed by hand.
+    #[track_caller]
+    fn check(kind: &str, duration_s: u32, fields: &str, rates: &[(f64, f64)]) {
+        let plan = plan(kind, duration_s, fields);
+        for (time_s, rate) in rates {
+            let found = rate_at(&plan, *time_s);
+            assert!((found - rate).abs() < 1e-6 * rate.max(1.0), "{kind} at {time_s} s: {found}, not {rate}");
+        }
+        let slots = all_slots(&plan, Arrivals::Poisson, 3, Share::ALL);
+        for second in 0..duration_s {
+            let (from_ns, to_ns) = (u64::from(second) * 1_000_000_000, u64::from(second + 1) * 1_000_000_000);
+            let sent = slots.iter().filter(|slot| (from_ns..to_ns).contains(&slot.due_ns)).count() as f64;
+            let part = |step: u32| rate_at(&plan, f64::from(second) + (f64::from(step) + 0.5) / 1_000.0);
+            let due = (0..1_000).map(part).sum::<f64>() / 1_000.0;
+            assert!((sent - due).abs() <= 5.0 * due.sqrt(), "{kind}, second {second}: {sent} of {due}");
+        }
+    }
+
+    #[test]
+    fn steady_stages_are_steady() {
+        for kind in ["constant", "soak"] {
+            check(kind, 10, "rate_per_s = 700", &[(0.0, 700.0), (5.0, 700.0), (9.999, 700.0)]);
+        }
+    }
+
+    #[test]
+    fn a_ramp_goes_in_a_straight_line() {
+        check("ramp", 10, "from_per_s = 100\nto_per_s = 900", &[(0.0, 100.0), (2.5, 300.0), (7.5, 700.0)]);
+        check("ramp", 10, "from_per_s = 900\nto_per_s = 0", &[(0.0, 900.0), (5.0, 450.0)]);
+    }
+
+    #[test]
+    fn steps_are_equally_long_and_high() {
+        let rates = [(0.0, 100.0), (1.9, 100.0), (2.1, 300.0), (4.1, 500.0), (6.1, 700.0), (9.9, 900.0)];
+        check("step", 10, "from_per_s = 100\nto_per_s = 900\nsteps = 5", &rates);
+    }
+
+    #[test]
+    fn a_spike_stands_in_the_middle() {
+        let rates = [(3.9, 200.0), (4.1, 2_000.0), (5.9, 2_000.0), (6.1, 200.0)];
+        check("spike", 10, "base_per_s = 200\npeak_per_s = 2000\nspike_s = 2", &rates);
+    }
+
+    #[test]
+    fn a_retry_storm_is_silent_then_breaks_loose_and_falls() {
+        let fields = "base_per_s = 200\npeak_per_s = 2000\noutage_s = 2\nspike_s = 3";
+        let rates = [(1.9, 0.0), (2.1, 2_000.0), (4.9, 2_000.0), (7.5, 1_100.0), (9.999_999, 200.000_36)];
+        check("retry_storm", 10, fields, &rates);
+    }
+
+    /// A second for each hour: night, opening, the late morning's peak, noon, evening.
+    #[test]
+    fn a_working_day_has_its_hours() {
+        let rates = [(0.0, 50.0), (3.5, 20.0), (7.0, 250.0), (8.5, 810.0), (10.0, 1_000.0), (15.0, 520.0)];
+        check("working_day", 24, "peak_per_s = 1000", &rates);
+        check("working_day", 24, "peak_per_s = 1000", &[(17.0, 750.0), (23.0, 100.0)]);
+    }
+
+    #[test]
+    fn the_first_working_day_of_a_month_begins_with_its_rush() {
+        let rates = [(0.0, 80.0), (7.5, 775.0), (8.0, 1_000.0), (8.5, 1_000.0), (12.0, 860.0), (23.5, 100.0)];
+        check("month_start", 24, "peak_per_s = 1000", &rates);
+    }
+
+    /// Compressed to half the time, every hour has the same rate and half the requests.
+    #[test]
+    fn a_day_can_be_compressed() {
+        let [long, short] = [48, 24].map(|seconds| plan("working_day", seconds, "peak_per_s = 100"));
+        assert!((long.stages[0].mass - 2.0 * short.stages[0].mass).abs() < 1e-6);
+        assert!((0..24).all(|hour| {
+            let hour = f64::from(hour) + 0.5;
+            (rate_at(&long, 2.0 * hour) - rate_at(&short, hour)).abs() < 1e-9
+        }));
+    }
+}

@@ -8,6 +8,8 @@ mod open;
 mod plan;
 
 pub(crate) use closed::{CAVEAT as CLOSED_LOOP_CAVEAT, ClosedLoop};
+#[cfg(test)]
+pub(crate) use open::all_slots;
 pub(crate) use open::{Arrivals, OpenLoop};
 pub(crate) use plan::Plan;
 

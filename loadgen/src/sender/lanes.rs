@@ -90,6 +90,19 @@ impl Lanes {
         self.free.push_back(index);
     }
 
+    /// Closes every connection that a request is under way on; these requests.
+    pub(super) fn leave_all(&mut self) -> Vec<Flight> {
+        let mut left = Vec::new();
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            if let Some(flight) = lane.flight.take() {
+                lane.connection.close();
+                self.free.push_back(index);
+                left.push(flight);
+            }
+        }
+        left
+    }
+
     pub(super) fn rest(&mut self, index: usize, now: u64) {
         self.resting.push_back((now + RECONNECT_PAUSE_NS, index));
     }

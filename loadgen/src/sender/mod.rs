@@ -42,6 +42,8 @@ use lanes::{Flight, Lanes};
 use report::Report;
 
 const NEVER: u64 = u64::MAX;
+/// So long may answers still come when a run is ended early.
+const WIND_DOWN_NS: u64 = 1_000_000_000;
 
 /// What all senders of a run have in common.
 pub(crate) struct Shared {
@@ -78,6 +80,8 @@ pub(crate) struct Sender {
     /// Room for what the poller tells.
     told: Vec<(usize, u32)>,
     spin_ns: u64,
+    /// When what is under way is left, once the run was ended early.
+    leaves_ns: Option<u64>,
 }
 
 impl Sender {
@@ -104,6 +108,7 @@ impl Sender {
             poller,
             told: Vec::new(),
             spin_ns,
+            leaves_ns: None,
         })
     }
 
@@ -147,16 +152,22 @@ impl Sender {
     /// Takes up everything due; when the next falls due, or never.
     fn take_up(&mut self, now: u64) -> u64 {
         if self.shared.stop.load(Ordering::Relaxed) {
-            self.drop_unsent(now);
+            self.wind_down(now);
             return NEVER;
         }
         self.intake.take_up(now, self.lanes.free(), &self.shared, &mut self.report)
     }
 
-    fn drop_unsent(&mut self, now: u64) {
+    /// The run was ended early: what waits is not sent any more, and what was sent may be answered for a while.
+    fn wind_down(&mut self, now: u64) {
         self.intake.forget_retries();
         while let Some(request) = self.intake.next() {
-            self.end(&Flight::never(request), Outcome::LinkError(LinkError::Unsent), now);
+            self.end(&Flight::never(request), Outcome::InFlight, now);
+        }
+        if now >= *self.leaves_ns.get_or_insert(now + WIND_DOWN_NS) {
+            for flight in self.lanes.leave_all() {
+                self.end(&flight, Outcome::InFlight, now);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Runs against a server that answers: what is sent, what is counted, which answers count as wrong.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -58,7 +59,43 @@ fn the_result_names_seed_targets_host_and_version() {
     assert_eq!(result["targets"]["blake3"], digest.to_hex().to_string());
     assert_eq!(result["targets"]["lines"], 3);
     assert_eq!(result["loadgen_version"], env!("CARGO_PKG_VERSION"));
-    assert!(result["hosts"][0]["cores"].as_u64().unwrap() > 0 && result["hosts"][0]["kernel"].is_string());
+    let host = &result["hosts"][0];
+    assert!(host["cores"].as_u64().unwrap() > 0 && host["memory_mib"].as_u64().unwrap() > 0, "{host}");
+    assert!(host["kernel"].is_string() && host["cpu"].is_string(), "{host}");
+}
+
+/// The commit is that of the build, whatever the folder in which it is started is a checkout of.
+#[test]
+fn the_commit_is_that_of_the_build_and_not_of_the_folder() {
+    let git = |folder: &std::path::Path, args: &[&str]| {
+        let output = Command::new("git").current_dir(folder).args(args).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let fixture = Fixture::new(1);
+    let elsewhere = fixture.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    git(&elsewhere, &["init", "--quiet"]);
+    let who = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+    git(&elsewhere, &[&who[..], &["commit", "--quiet", "--allow-empty", "-m", "other"]].concat());
+    let server = TestServer::right();
+    let (url, targets, key) = (server.url(), fixture.path("targets"), fixture.path("key"));
+    let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .current_dir(&elsewhere)
+        .args(["run", "--json", "--requests-max", "1", "--url", &url])
+        .args(["--targets", targets.to_str().unwrap(), "--key-file", key.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let here = Command::new("git").args(["ls-files", "--error-unmatch", "Cargo.toml"]).output();
+    if std::env::var_os("LOADGEN_COMMIT").is_some() || !here.is_ok_and(|output| output.status.success()) {
+        let other = git(&elsewhere, &["rev-parse", "HEAD"]);
+        assert_ne!(result["commit"], other, "not of the folder");
+        return;
+    }
+    let commit = git(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), &["rev-parse", "HEAD"]);
+    let told = result["commit"].as_str().unwrap();
+    assert!(told == commit || told == format!("{commit}-dirty"), "{told} instead of {commit}");
 }
 
 #[test]

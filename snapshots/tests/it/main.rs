@@ -1,9 +1,12 @@
 //! From an extract to a published generation, through the public API and real files.
 #![allow(clippy::unwrap_used)]
 
+mod diffing;
+mod inspecting;
 mod messy_extract;
 mod parquet;
 mod parquet_writer;
+mod poisoned;
 mod publishing;
 mod rows;
 mod same_rows;

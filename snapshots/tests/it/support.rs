@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::{Day, MobileKey};
+use engine::{Day, MobileKey, NationalId, PersonId};
 use snapshots::{BuildError, BuildOptions, BuildReport, build};
 use tempfile::TempDir;
 
@@ -50,4 +50,23 @@ pub(crate) fn build_bytes(extract: &[u8]) -> (TempDir, Result<BuildReport, Build
 
 pub(crate) fn build_rows(rows: &[&str]) -> (TempDir, Result<BuildReport, BuildError>) {
     build_bytes(format!("{HEADER}\n{}\n", rows.join("\n")).as_bytes())
+}
+
+/// The national ID with these nine digits before its check digit.
+pub(crate) fn national_id(nine: u32) -> String {
+    PersonId::National(NationalId::from_nine(nine).unwrap()).reveal()
+}
+
+/// Copies a folder with all that is in it, modes included.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
 }

@@ -1,5 +1,6 @@
 //! What every report has: its head with the verdict, and the environment at its end.
 
+use crate::result::document::Document;
 use crate::result::html::page::{Page, escape, facts, verdict_badge};
 use crate::result::model::Provenance;
 use crate::result::verdict::{Verdict, VerdictFacts};
@@ -39,23 +40,31 @@ pub(super) fn meaning(verdict: Verdict) -> &'static str {
     }
 }
 
-pub(super) fn add_environment(page: &mut Page, p: &Provenance) {
-    let mut pairs = vec![
+pub(super) fn add_environment(page: &mut Page, document: &Document) {
+    let html = match document {
+        Document::Compare(compare) => {
+            let side = |name: &str, p: &Provenance| format!("<h3>{name}</h3>{}", environment(p));
+            side("a", &compare.a.provenance) + &side("b", &compare.b.provenance)
+        }
+        _ => environment(document.provenance()),
+    };
+    page.section("environment", "Environment", "", &html);
+}
+
+fn environment(p: &Provenance) -> String {
+    let pairs = [
         ("started", started(p.started_at_unix_ms)),
         ("loadgen", escape(&p.loadgen_version)),
-        ("commit", p.commit.as_deref().map_or_else(|| "not known".to_owned(), escape)),
+        ("built from", escape(&p.built_from())),
         ("seed", p.seed.to_string()),
         ("scenario", escape(&p.scenario.name)),
         ("scenario digest", format!("<code>{}</code>", escape(&p.scenario.blake3))),
+        ("host", escape(&p.machines())),
     ];
-    for host in &p.hosts {
-        pairs.push(("host", escape(&host.describe())));
-    }
     let text = escape(&p.scenario.text);
     let scenario =
         format!("<details><summary>The scenario, word for word</summary><pre>{text}</pre></details>");
-    let html = facts(&pairs) + if p.scenario.text.is_empty() { "" } else { &scenario };
-    page.section("environment", "Environment", "", &html);
+    facts(&pairs) + if p.scenario.text.is_empty() { "" } else { &scenario }
 }
 
 /// RFC 3339 in UTC. Dates as days since 1970-03-01 in eras of 400 years, so that leap days come last.

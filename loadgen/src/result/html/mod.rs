@@ -27,7 +27,7 @@ pub(crate) fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> 
         Document::Compare(compare) => search::compare_page(compare),
         Document::Calibration(calibration) => search::calibration_page(calibration),
     };
-    facts::add_environment(&mut page, document.provenance());
+    facts::add_environment(&mut page, document);
     page.write(&data(document)?, out)
 }
 

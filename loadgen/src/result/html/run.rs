@@ -6,6 +6,7 @@ use crate::result::html::page::{Page, card};
 use crate::result::html::scale::{Axis, Scale, Unit, grouped, micros};
 use crate::result::html::{facts, tables};
 use crate::result::model::{RunResult, TimelinePoint};
+use crate::result::text;
 
 const OPEN_HOW: &str = "Counted from the moment the schedule meant to send. A stalled server shows here \
     with all the requests that had to wait behind the stall.";
@@ -33,6 +34,12 @@ pub(super) fn page(run: &RunResult) -> Page {
         sent, as far as the client caused it. Waiting for a connection or a full socket is the server's \
         latency and is not in here.";
     page.section("lateness", "Lateness of the client", how, &lateness(run).html());
+    let how = format!(
+        "{} Where they are far below a latency that was missed, the server lost the time; where they are of its \
+         size, no program got its core in time, and a calmer machine has to show what the server can do.",
+        text::STALLS_ARE
+    );
+    page.section("machine-stalls", "Stalls of the machine", &how, &machine_stalls(run));
     page.section("latencies", "Latency and service time", "", &tables::latencies(run));
     page.section("stages", "Stages", "", &tables::stages(&run.stages));
     page.section("answers", "Answers", "", &tables::answers(run));
@@ -59,6 +66,11 @@ fn head(run: &RunResult) -> String {
     cards += &card("errors", &tables::count(errors), &share(errors));
     cards += &card("own lateness p99", &tables::stated(run.lateness_us.summary().p99), "the client's part");
     let busiest = run.client.busy_share_by_thread.iter().copied().fold(0.0, f64::max);
+    cards += &card(
+        "machine stalls p99",
+        &tables::stated(run.machine_stalls_us.summary().p99),
+        "of threads that only sleep",
+    );
     cards += &card("busiest thread", &format!("{:.0} %", busiest * 100.0), "spinning excluded");
     let shards = match run.shard.numbers.len() {
         n if n > 1 => format!(", {n} of {} shards merged", run.shard.count),
@@ -79,7 +91,9 @@ fn head(run: &RunResult) -> String {
 }
 
 fn intended(run: &RunResult) -> String {
-    let seconds = run.elapsed_ms as f64 / 1_000.0;
+    // Over the time in which they fell due: waiting for the last answers must not make them fewer a second.
+    let measured = run.stages.iter().filter(|stage| !stage.warmup).map(|stage| stage.duration_ms);
+    let seconds = measured.sum::<u64>().min(run.elapsed_ms) as f64 / 1_000.0;
     format!("{} a second intended", grouped((run.total.intended as f64 / seconds.max(1e-3)).round()))
 }
 
@@ -88,6 +102,7 @@ fn spectrum(run: &RunResult) -> Chart {
         ("latency from the intended send", "c0", &run.total.latency_us),
         ("service time from the actual send", "c1", &run.total.service_us),
         ("the client's own lateness", "c5", &run.lateness_us),
+        ("stalls of the machine", "c4", &run.machine_stalls_us),
     ];
     let series: Vec<Series> = curves.into_iter().flat_map(|(name, c, l)| spectrum_of(name, c, l)).collect();
     let xs = series.iter().flat_map(|s| s.points.iter().map(|(x, _)| *x));
@@ -142,6 +157,18 @@ fn lateness(run: &RunResult) -> Chart {
         class: "goal",
     });
     timed(run, "chart-lateness", "lateness", Unit::Us, series.into(), limit.into_iter().collect())
+}
+
+/// Results of before stalls were watched have none.
+fn machine_stalls(run: &RunResult) -> String {
+    if run.machine_stalls_us.histogram().is_empty() {
+        return "<p class=\"none\">They were not watched.</p>".to_owned();
+    }
+    let pick: [Curve<Stated>; 3] =
+        [("p90", "c1", |l| l.p90), ("p99", "c2", |l| l.p99), ("max", "c5", |l| l.max)];
+    let series =
+        pick.map(|(name, colour, of)| over_time(run, name, colour, |p| us(of(&p.machine_stalls_us))));
+    timed(run, "chart-stalls", "woke too late by", Unit::Us, series.into(), Vec::new()).html()
 }
 
 fn rate(run: &RunResult) -> Chart {

@@ -13,8 +13,8 @@ use crate::result::search::{
 use crate::result::text::{describe_capacity, number};
 use crate::result::verdict::{Verdict, VerdictFacts};
 
-const CAPACITY_MEANS: &str = "The highest rate at which every goal was met in each repeat, with the interval \
-    in which it lies.";
+const CAPACITY_MEANS: &str = "The highest rate up to which the goals were met in more than half of the repeats at \
+    each level, and the interval: from the highest level up to which all were met, to the level from which on none was.";
 const COMPARE_MEANS: &str = "b held against a. The verdict is the worse of the two on their own goals; the \
     ratios below say how they differ.";
 const CALIBRATION_MEANS: &str = "What this machine can send before the client itself becomes the limit, and \
@@ -28,7 +28,7 @@ pub(super) fn capacity_page(capacity: &CapacityResult) -> Page {
     let interval =
         capacity.interval_per_s.map(|[low, high]| format!("{} to {}", grouped(low), grouped(high)));
     let cards = card("capacity a second", &rate, &capacity.goals.join(", "))
-        + &card("interval", &interval.unwrap_or_else(unknown), "highest confirmed, lowest failed")
+        + &card("interval", &interval.unwrap_or_else(unknown), "always met up to, never from")
         + &card("tries", &capacity.steps.len().to_string(), "rates tried, repeats included");
     let sub = format!("open_loop against {}. {answer}.", capacity.url);
     page.lead(&facts::head("Capacity", &sub, CAPACITY_MEANS, None, &capacity.verdict, &cards));
@@ -36,7 +36,7 @@ pub(super) fn capacity_page(capacity: &CapacityResult) -> Page {
     let how = format!(
         "Each dot is one try at one rate, at its {} from the intended send. Repeats at a rate stand above \
          each other; the marked stretch is the interval in which the capacity lies.",
-        escape(percentile)
+        escape(&spelled(percentile))
     );
     page.section("latency-over-rate", "Latency over rate", &how, &over_rate(capacity).html());
     page.section("steps", "Every try, in the order in which it ran", "", &steps(&capacity.steps));
@@ -90,12 +90,17 @@ fn by_verdict(steps: &[CapacityStep], percentile: &str) -> Vec<Series> {
     let looks =
         [(Verdict::Met, "met-dot"), (Verdict::Missed, "missed-dot"), (Verdict::Invalid, "invalid-dot")];
     let series = |(verdict, colour): (Verdict, &'static str)| {
-        let name = format!("{percentile}, {}", verdict.word().to_ascii_lowercase());
+        let name = format!("{}, {}", spelled(percentile), verdict.word().to_ascii_lowercase());
         let of = steps.iter().filter(|step| step.verdict == verdict);
         let points = of.map(|step| (step.rate_per_s, pick(&step.latency_us, percentile))).collect();
         Series { name, colour, look: Look::Dots, points }
     };
     looks.map(series).into_iter().filter(|s| !s.points.is_empty()).collect()
+}
+
+/// `p99_9` as people write it.
+fn spelled(percentile: &str) -> String {
+    percentile.replace('_', ".")
 }
 
 fn pick(l: &LatencySummary, percentile: &str) -> Option<f64> {

@@ -117,6 +117,10 @@ pub(super) fn answers(run: &RunResult) -> String {
             escape(&first.got)
         );
     }
+    if run.total.in_flight_when_ended > 0 {
+        let in_flight = count(run.total.in_flight_when_ended);
+        html += &format!("<p>{in_flight} requests were in flight when the run was ended: no errors.</p>");
+    }
     let codes = &run.tracking_codes;
     html + &format!(
         "<p class=\"how\">{} tracking codes were compared for repeats; {} were beyond the memory for them.</p>",
@@ -174,6 +178,8 @@ pub(super) fn client(run: &RunResult) -> String {
         ("limit", format!("{:.0} %", c.busy_share_max * 100.0)),
         ("own lateness, p99", stated(run.lateness_us.summary().p99)),
         ("limit", lateness_max),
+        ("stalls of the machine, p99", stated(run.machine_stalls_us.summary().p99)),
+        ("p99.9", stated(run.machine_stalls_us.summary().p99_9)),
         (
             "CPU for each request",
             c.cpu_ns_per_request.map_or_else(not_known, |ns| format!("{} ns", count(ns))),
