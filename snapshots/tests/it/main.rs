@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod diffing;
+mod full_disk;
 mod inspecting;
+mod kill;
 mod messy_extract;
 mod parquet;
 mod parquet_writer;
