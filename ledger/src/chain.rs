@@ -13,6 +13,7 @@ use crate::mark::{self, Mark};
 use crate::month::Month;
 use crate::pruned;
 use crate::segment::{Link, Segment};
+use crate::walk::{Tail, Walk};
 
 /// A sealed segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,12 +106,10 @@ impl Chain {
                 hint = Some(following.header.previous_slots.get());
                 next = Some(following);
             }
-            match segment.seal(hint, keys)? {
-                Some(seal) => chain.push(&segment, &seal)?,
-                None if number < last => {
-                    return Err(segment.damage(hint.unwrap_or(0), DamageKind::NoSeal).into());
-                }
-                None => chain.open = Some(Arc::new(segment)),
+            match segment.seal(hint, keys) {
+                Ok(Some(seal)) => chain.push(&segment, &seal)?,
+                Ok(None) if number == last => chain.open = Some(Arc::new(segment)),
+                unsealed => return Err(first_fault(segment, hint, unsealed.err(), keys).into()),
             }
         }
         // Last, since a wrong key shows better in the headers.
@@ -193,6 +192,22 @@ fn present(disk: &dyn Disk, pruned: &Option<Link>, mark: Option<&Mark>) -> Resul
     match (first..=last).find(|number| there.binary_search(number).is_err()) {
         Some(missing) => Err(OpenError::SegmentMissing { path: disk.describe(&segment_name(missing)) }),
         None => Ok(there),
+    }
+}
+
+/// What is wrong with a segment whose seal is not in order, or not there though the next one says so: the first place
+/// at which its entries are not what they were, since whatever moved or changed the seal may have begun before it.
+fn first_fault(
+    segment: Segment,
+    seal: Option<u64>,
+    found: Option<ReadError>,
+    keys: &LedgerKeys,
+) -> ReadError {
+    let mut walk = Walk::new(Arc::new(segment), keys);
+    match (walk.run_to_end(), found) {
+        (Err(fault), _) | (Ok(_), Some(fault)) => fault,
+        (Ok(Tail::Sealed(_)), None) => walk.segment().damage(seal.unwrap_or(0), DamageKind::NoSeal),
+        (Ok(_), None) => walk.damage(DamageKind::NoSeal),
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Stats {
     pub queue_len: u64,
     /// Futures that wait to be woken.
     pub waiting: u64,
+    /// Sealed segments whose index is still to be made.
+    pub segments_not_indexed: u64,
 }
 
 #[cfg(test)]

@@ -108,6 +108,17 @@ pub enum ReadError {
         /// The last sequence of them.
         sequence: u64,
     },
+    /// The mark of a ledger that was closed clean has one whole record instead of two.
+    #[error(
+        "{path}: record {record} of two is damaged, though the ledger was closed clean: it was changed afterwards, and an \
+         end may have been cut off that it told of. Nothing was changed; compare the head with one that was noted elsewhere"
+    )]
+    MarkRecord {
+        /// The file.
+        path: String,
+        /// Which record, from 0: it begins at byte 512 times this.
+        record: u64,
+    },
     /// An entry is under a key that is not here.
     #[error("{path} needs ledger key {key_id}: add it to the secrets file again")]
     MissingKey {

@@ -213,6 +213,11 @@ pub(crate) fn segment_name(segment: u32) -> String {
     format!("segment-{segment:08}.led")
 }
 
+/// The name of the index of a sealed segment.
+pub(crate) fn index_name(segment: u32) -> String {
+    format!("segment-{segment:08}.idx")
+}
+
 /// The segment that a file of this name is; none for any other file.
 pub(crate) fn segment_of(name: &str) -> Option<u32> {
     let number = name.strip_prefix("segment-")?.strip_suffix(".led")?.parse().ok()?;
@@ -234,6 +239,7 @@ mod tests {
         KIND_DESK_READ, KIND_DESK_SEARCH, KIND_EXPORT, KIND_INQUIRY, KIND_OPENED, KIND_PRUNE, KIND_SEAL,
         Seal, Slot,
     };
+    use crate::index::{IndexHeader, IndexPage};
     use crate::mark::MarkRecord;
     use crate::pruned::PrunedRecord;
     use crate::segment::Cause;
@@ -283,6 +289,10 @@ mod tests {
         let pruned = fields!(PrunedRecord: magic ledger reserved_a segment entries slots sequence time_ms seal_tag
             digest key_id reserved_b mac crc);
         check("## Pruned", size_of::<PrunedRecord>(), &pruned);
+        let index = fields!(IndexHeader: magic index_version page_len ledger reserved_a segment digest month reserved_b
+            month_check count reserved_c mac);
+        check("## Index", size_of::<IndexHeader>(), &index);
+        check("## Page of an index", size_of::<IndexPage>(), &fields!(IndexPage: mac records));
     }
 
     #[test]
@@ -294,6 +304,13 @@ mod tests {
             format!("at most {} entries", super::BATCH_LEN_MAX),
             format!("`{}`", std::str::from_utf8(&crate::mark::MAGIC).unwrap()),
             format!("`{}`", std::str::from_utf8(&crate::pruned::MAGIC).unwrap()),
+            format!("`{}`", std::str::from_utf8(&crate::index::MAGIC).unwrap()),
+            format!("`{}`", super::index_name(1)),
+            format!(
+                "{} records of {} bytes",
+                crate::index::PAGE_RECORDS,
+                size_of::<crate::index::IndexRecord>()
+            ),
             format!(
                 "{KIND_INQUIRY} inquiry, {KIND_CLOSED} closed, {KIND_OPENED} opened, {KIND_SEAL} seal, \
                  {KIND_DESK_READ} desk read, {KIND_DESK_SEARCH} desk search, {KIND_EXPORT} export, {KIND_PRUNE} prune"

@@ -23,6 +23,9 @@ const REQUEST: &str = "request-";
 const ANSWER: &str = "answer-";
 /// The first bytes of a request.
 const MAGIC: [u8; 8] = *b"ESTQASKS";
+/// Set in the number under which a request's person is encrypted: no entry has such a sequence, and no two requests the
+/// same number, so no keystream serves twice.
+const NO_SEQUENCE: u64 = 1 << 63;
 /// A request that is older, or from the future, is refused: whoever left it does not wait any more.
 const AGE_MAX_MS: u64 = 60_000;
 /// How often it is looked for an answer.
@@ -46,14 +49,14 @@ pub(crate) struct RequestRecord {
 }
 
 impl RequestRecord {
-    fn new(act: &Act, ledger: u16, keys: &LedgerKeys) -> Option<RequestRecord> {
+    fn new(act: &Act, ledger: u16, keys: &LedgerKeys, number: u64) -> Option<RequestRecord> {
         let key = keys.current();
         let month = keys.months.for_writing(Month::at(act.time_ms))?;
         let mut record = RequestRecord {
             magic: MAGIC,
             ledger: ledger.into(),
             key_id: key.id().into(),
-            slot: Record::Act(act.clone()).encode(ledger, 0, &month),
+            slot: Record::Act(act.clone()).encode(ledger, number | NO_SEQUENCE, &month),
             ..RequestRecord::new_zeroed()
         };
         record.mac = key.mac(record.vouched());
@@ -129,7 +132,7 @@ pub fn ask(
 ) -> Result<u64, AskError> {
     let (request, answer) = (format!("{REQUEST}{number:016x}"), format!("{ANSWER}{number:016x}"));
     let failed = |name: &str, source| AskError::Io { path: disk.describe(name), source };
-    let record = RequestRecord::new(act, ledger, keys).ok_or(AskError::NoMonthKey)?;
+    let record = RequestRecord::new(act, ledger, keys, number).ok_or(AskError::NoMonthKey)?;
     let published = publish(disk, &request, |file| write_all_at(file, record.as_bytes(), 0));
     published.map_err(|source| failed(&request, source))?;
     let begun = Instant::now();
@@ -159,8 +162,8 @@ pub fn ask(
 }
 
 impl Ledger {
-    /// Does what commands have asked for since the last call: to be called about once a second. Exports are noted,
-    /// prunings done; anything else is refused. How many requests there were.
+    /// Does what commands have asked for since the last call: to be called about once a second. Exports, reads and
+    /// searches are noted, prunings done. How many requests there were.
     ///
     /// # Errors
     /// When the folder cannot be read or written.
@@ -194,7 +197,7 @@ impl Ledger {
             return Err("the request is too old, or the clocks differ".to_owned());
         }
         match act.deed {
-            Deed::Export { .. } => {
+            Deed::Export { .. } | Deed::DeskRead { .. } | Deed::DeskSearch { .. } => {
                 let receipt = self.append(act).map_err(|error| error.to_string())?.wait();
                 Ok(receipt.map_err(|error| error.to_string())?.sequence)
             }
@@ -202,9 +205,6 @@ impl Ledger {
                 let last = (segment > 0).then_some(segment);
                 let pruned = self.prune(last, act.actor).map_err(|error| error.to_string())?;
                 Ok(pruned.sequence.unwrap_or(0))
-            }
-            Deed::DeskRead { .. } | Deed::DeskSearch { .. } => {
-                Err("only exports and prunings are taken".to_owned())
             }
         }
     }

@@ -17,6 +17,7 @@ use crate::tracking_code::{TrackingCode, TrackingKey};
 const CHAIN_CONTEXT: &str = "estehqaq 2026 ledger chain tags";
 const MARKS_CONTEXT: &str = "estehqaq 2026 ledger marks";
 const IDEMPOTENCY_CONTEXT: &str = "estehqaq 2026 ledger idempotency";
+const CURSORS_CONTEXT: &str = "estehqaq 2026 ledger search cursors";
 const PERSON_CONTEXT: &str = "estehqaq 2026 ledger person ids";
 const TRACKING_CHECK_CONTEXT: &str = "estehqaq 2026 tracking key check";
 
@@ -128,6 +129,7 @@ pub(crate) struct LedgerKey {
     chain: [u8; 32],
     marks: [u8; 32],
     idempotency: [u8; 32],
+    cursors: [u8; 32],
     person: Aes256,
 }
 
@@ -141,6 +143,7 @@ impl LedgerKey {
             chain: blake3::derive_key(CHAIN_CONTEXT, key),
             marks: blake3::derive_key(MARKS_CONTEXT, key),
             idempotency: blake3::derive_key(IDEMPOTENCY_CONTEXT, key),
+            cursors: blake3::derive_key(CURSORS_CONTEXT, key),
             person: Aes256::new(&blake3::derive_key(PERSON_CONTEXT, key).into()),
         }
     }
@@ -159,6 +162,11 @@ impl LedgerKey {
     /// What vouches for a mark or for what tells where the chain begins.
     pub(crate) fn mac(&self, bytes: &[u8]) -> Tag {
         first_chunk(blake3::keyed_hash(&self.marks, bytes).as_bytes())
+    }
+
+    /// The key of the cursors of searches.
+    pub(crate) fn cursors(&self) -> &[u8; 32] {
+        &self.cursors
     }
 
     /// The key of an inquiry's idempotency digests.

@@ -12,6 +12,9 @@ use crate::counts::Stats;
 use crate::disk::{Disk, DiskLock};
 use crate::error::{AppendError, FindError, InitError, OpenError};
 use crate::folder::{self, Identity};
+use crate::gather::{Courier, Gatherer, gather};
+use crate::index::IndexError;
+use crate::indexer::Indexer;
 use crate::keys::LedgerKeys;
 use crate::lookup::{self, Found, Placed};
 use crate::mark::MarkFile;
@@ -20,6 +23,7 @@ use crate::prepare::Preparer;
 use crate::reader::changed_since;
 use crate::record::Record;
 use crate::recovery::{FIRST_SEQUENCE, recover};
+use crate::search::{Follow, SCANS_MAX, Search, SearchError, SearchPage, Searched};
 use crate::segment::Segment;
 use crate::tracking_code::TrackingCode;
 use crate::writer::{LEN_MIN, Lengths, Place, Writer};
@@ -66,8 +70,7 @@ pub struct Ledger {
     identity: Identity,
     torn_bytes: u64,
     clock_ms: fn() -> u64,
-    /// Held while segments are pruned.
-    pub(crate) pruning: Mutex<()>,
+    pub(crate) indexer: Arc<Indexer>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held as long as the commit thread may write.
     _lock: Box<dyn DiskLock>,
@@ -151,17 +154,14 @@ impl Ledger {
         let thread = thread.spawn(move || commit::run(writer, &committer)).map_err(io)?;
         let thread = Mutex::new(Some(thread));
         let torn_bytes = recovered.torn_bytes;
-        let pruning = Mutex::new(());
-        Ok(Ledger {
-            shared,
-            disk: disk.again(),
-            identity,
-            torn_bytes,
-            clock_ms,
-            pruning,
-            thread,
-            _lock: lock,
-        })
+        let indexer = Arc::new(Indexer::new(disk.again(), shared.clone(), identity.clone()));
+        let disk = disk.again();
+        let ledger = Ledger { shared, disk, identity, torn_bytes, clock_ms, indexer, thread, _lock: lock };
+        if options.ahead {
+            // Should that fail, the ledger is dropped, and with it the commit thread ends.
+            ledger.indexer.start().map_err(io)?;
+        }
+        Ok(ledger)
     }
 
     /// Queues an entry or an act; never blocks on the disk. It counts once the [`Pending`] says so.
@@ -169,8 +169,13 @@ impl Ledger {
     /// # Errors
     /// [`AppendError`]; nothing was queued.
     pub fn append(&self, record: impl Into<Record>) -> Result<Pending, AppendError> {
-        let sequence = self.shared.push(record.into())?;
-        Ok(Pending::new(self.shared.clone(), sequence))
+        let queued = self.shared.push(std::iter::once(record.into()))?;
+        Ok(Pending::new(self.shared.clone(), queued.first))
+    }
+
+    /// A gatherer for the calling thread, for whoever appends many at a time; its courier is to be spawned there.
+    pub fn gather(&self) -> (Gatherer, Courier) {
+        gather(self.shared.clone())
     }
 
     /// The inquiry that a code stands for, read from the disk; none when the code's key is not here, when no
@@ -209,6 +214,47 @@ impl Ledger {
         drop(catalog);
         let end = (durable + 1).saturating_sub(segment.first_sequence());
         Ok(lookup::find(&segment, &shared.keys, end, sequence)?)
+    }
+
+    /// A page of the inquiries about a person, the newest first, as they are on stable storage now. A segment whose
+    /// index is not there is read whole, but no more than a few: the indexes are being made.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub fn search(&self, search: &Search) -> Result<SearchPage, SearchError> {
+        loop {
+            // Before the segments: what was acknowledged is then in one of them.
+            let durable = self.shared.durable();
+            let catalog = self.shared.catalog.read();
+            let (sealed, open) = (catalog.sealed.clone(), catalog.open.clone());
+            drop(catalog);
+            let open = open.map(|segment| {
+                let end = (durable + 1).saturating_sub(segment.first_sequence());
+                (segment, Follow::InMemory { indexer: &self.indexer, end })
+            });
+            let place =
+                Searched { disk: self.disk.as_ref(), identity: &self.identity, keys: &self.shared.keys };
+            let page = place.search(search, &sealed, open, SCANS_MAX, |number| self.indexer.suspect(number));
+            let first = sealed.first().map(|info| info.number);
+            if page.is_ok() || first == self.shared.catalog.read().sealed.first().map(|info| info.number) {
+                return page;
+            }
+            // Segments were pruned meanwhile: once more, without them.
+        }
+    }
+
+    /// Makes the indexes of sealed segments that have none, and makes wrong ones anew; how many. With
+    /// [`Options::ahead`] a thread of its own does it about once a second.
+    ///
+    /// # Errors
+    /// [`IndexError`]; indexes of other segments may have been made.
+    pub fn index_segments(&self) -> Result<usize, IndexError> {
+        self.indexer.index_segments(|| true)
+    }
+
+    /// What leads to the entry with that place, under the current tracking key.
+    pub fn tracking_code(&self, ledger: u16, sequence: u64) -> TrackingCode {
+        self.shared.keys.code(ledger, sequence)
     }
 
     /// Whole days until the disk is full, at the pace at which the segments of the last week grew; none before there
@@ -274,6 +320,7 @@ impl Ledger {
             torn_bytes: self.torn_bytes,
             queue_len: self.shared.queue_len() as u64,
             waiting: self.shared.waiters.len() as u64,
+            segments_not_indexed: self.indexer.due() as u64,
             ..self.shared.counts.stats()
         }
     }
@@ -289,6 +336,7 @@ impl Ledger {
     }
 
     fn end(&self, clean: bool) {
+        self.indexer.end();
         self.shared.stop(clean);
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()

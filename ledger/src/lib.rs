@@ -3,9 +3,11 @@
 //! Flow of an append: `ledger` queues a [`Record`] and gives it a sequence; the commit thread in `commit` hands all
 //! that waits to `writer`, which packs (`record`, `entry`, `format`), chains (`keys`), writes and syncs it as one
 //! batch, and seals a segment and begins the next when it is time; `prepare` makes that one's file ahead. [`Pending`]
-//! resolves, woken through `waiters`. Flow of a start: `folder` says which ledger this is, `chain` checks headers,
+//! resolves, woken through `waiters`. A thread with many requests appends through `gather`: it queues all that its
+//! tasks appended in one go, and is woken once per sync. Flow of a start: `folder` says which ledger this is, `chain` checks headers,
 //! seals and mark, `walk` the entries of an unsealed end, and `recovery` seals it. [`LedgerReader`] reads without the
-//! write role, `verify` reads all. FORMAT.md has every byte.
+//! write role, `verify` reads all. `search` finds a person's entries through `index`, which `indexer` keeps beside the
+//! commits. FORMAT.md has every byte.
 //!
 //! What is absent is an invariant: no HTTP, no JSON, no async runtime (only `std::future`), no file access except
 //! through [`Disk`], no mobile number. The clock is read for marks, seals and the turn of a day only.
@@ -13,6 +15,7 @@
 mod chain;
 mod commit;
 mod counts;
+mod cursor;
 mod damm;
 mod disk;
 mod entry;
@@ -20,7 +23,10 @@ mod error;
 mod ff1;
 mod folder;
 mod format;
+mod gather;
 mod handover;
+mod index;
+mod indexer;
 mod keys;
 mod ledger;
 mod lookup;
@@ -35,6 +41,7 @@ mod record;
 mod recovery;
 mod restore;
 mod restore_error;
+mod search;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -48,6 +55,7 @@ mod writer;
 
 pub use chain::SegmentInfo;
 pub use counts::{SYNC_BOUNDS_US, Stats};
+pub use cursor::{Cursor, CursorError};
 pub use disk::{Disk, DiskFile, DiskLock, RealDisk};
 pub use entry::{
     Channel, Entry, Idempotency, Language, Outcome, PROVIDER_ID_LEN_MAX, ProviderId, ProviderIdError, Subject,
@@ -56,7 +64,9 @@ pub use error::{
     AppendError, Damage, DamageKind, FindError, HeaderFault, InitError, NumberFileError, OpenError, ReadError,
 };
 pub use format::RULES_VERSION;
+pub use gather::{Courier, Gathered, Gatherer};
 pub use handover::{AskError, ask};
+pub use index::IndexError;
 pub use keys::LedgerKeys;
 pub use ledger::{Ledger, Options};
 pub use lookup::{Found, Placed};
@@ -67,6 +77,7 @@ pub use reader::{LedgerReader, Records};
 pub use record::{Act, Deed, Record};
 pub use restore::{FileBytes, FolderSource, RestorePlan, Restored, Source, restore};
 pub use restore_error::RestoreError;
+pub use search::{LIMIT_DEFAULT, LIMIT_MAX, Search, SearchError, SearchPage};
 pub use segment::Cause;
 pub use span::Span;
 pub use tracking_code::{SEQUENCE_MAX, TrackingCode, TrackingCodeError};

@@ -1,5 +1,5 @@
 //! From a sequence to its slot and back to an entry: by arithmetic, since sequences run on within a segment; in
-//! format version 1, where they need not, by binary search over the slots. There is no index.
+//! format version 1, where they need not, by binary search over the slots. No index is needed for that.
 
 use crate::chain::SegmentInfo;
 use crate::entry::Entry;
@@ -77,6 +77,16 @@ pub(crate) fn find(
         }
     }
     Ok(None)
+}
+
+/// The record in a slot, which is checked as if it had been looked for by its sequence; none for a mark.
+pub(crate) fn at(segment: &Segment, keys: &LedgerKeys, slot: u64) -> Result<Option<Placed>, ReadError> {
+    let sequence = if segment.is_version_1() {
+        intact(segment, slot)?.sequence.get()
+    } else {
+        segment.first_sequence() + slot
+    };
+    read(segment, keys, slot, sequence)
 }
 
 /// The record in a slot that must have this sequence; none for a mark. Its link in the chain is checked.

@@ -9,7 +9,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::disk::{Disk, DiskFile, read_up_to, write_all_at};
-use crate::error::OpenError;
+use crate::error::{OpenError, ReadError};
 use crate::format::is_zero;
 use crate::keys::{LedgerKeys, Tag};
 
@@ -109,20 +109,48 @@ pub(crate) fn read(disk: &dyn Disk, ledger: u16, keys: &LedgerKeys) -> Result<Op
 
 fn newest(disk: &dyn Disk, ledger: u16, keys: &LedgerKeys) -> Result<Option<(u64, Mark)>, OpenError> {
     let path = || disk.describe(MARK_FILE);
+    let records = records(disk, ledger, keys).map_err(|source| OpenError::Io { path: path(), source })?;
+    let Some(records) = records else { return Ok(None) };
+    let newest = records.into_iter().flatten().max_by_key(|(count, _)| *count);
+    newest.ok_or_else(|| OpenError::Mark { path: path() }).map(Some)
+}
+
+/// Both records with their counts, each if it is whole.
+type Records = [Option<(u64, Mark)>; 2];
+
+/// Both records, each if it is whole; none when there is no such file.
+fn records(disk: &dyn Disk, ledger: u16, keys: &LedgerKeys) -> io::Result<Option<Records>> {
     let file = match disk.open_read(MARK_FILE) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(OpenError::Io { path: path(), source }),
+        Err(error) => return Err(error),
     };
-    let mut newest: Option<(u64, Mark)> = None;
-    for place in 0..2 {
+    let mut records = [None; 2];
+    for (place, checked) in records.iter_mut().enumerate() {
         let mut record = MarkRecord::new_zeroed();
-        read_up_to(file.as_ref(), record.as_mut_bytes(), place * RECORD_LEN as u64)
-            .map_err(|source| OpenError::Io { path: path(), source })?;
-        let checked = record.checked(place, ledger, keys);
-        newest = [newest, checked].into_iter().flatten().max_by_key(|(count, _)| *count);
+        read_up_to(file.as_ref(), record.as_mut_bytes(), (place * RECORD_LEN) as u64)?;
+        *checked = record.checked(place as u64, ledger, keys);
     }
-    newest.ok_or_else(|| OpenError::Mark { path: path() }).map(Some)
+    Ok(Some(records))
+}
+
+/// Finds a record that is not whole in the mark of a ledger that was closed clean: then both were synced.
+///
+/// # Errors
+/// When the disk fails, and when there is such a record.
+pub(crate) fn check_both(disk: &dyn Disk, ledger: u16, keys: &LedgerKeys) -> Result<(), ReadError> {
+    const LOOKS: usize = 3; // A server that starts just now may be writing one of them.
+    let path = || disk.describe(MARK_FILE);
+    let mut damaged = None;
+    for _ in 0..LOOKS {
+        let read = records(disk, ledger, keys);
+        let both = read.map_err(|source| ReadError::Io { path: path(), source })?;
+        damaged = both.and_then(|records| records.iter().position(Option::is_none));
+        if damaged.is_none() {
+            break;
+        }
+    }
+    damaged.map_or(Ok(()), |at| Err(ReadError::MarkRecord { path: path(), record: at as u64 }))
 }
 
 /// Writes the first mark into a fresh file, and syncs it. Naming it is the caller's.

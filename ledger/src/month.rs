@@ -148,7 +148,6 @@ impl MonthKey {
     }
 
     /// The key of the index of a sealed segment of this month.
-    #[expect(dead_code, reason = "the index is built on it")]
     pub(crate) fn index_key(&self) -> &[u8; 32] {
         &self.index
     }

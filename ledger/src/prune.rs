@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::chain::SegmentInfo;
 use crate::entry::ProviderId;
 use crate::error::AppendError;
+use crate::folder::UNFINISHED;
 use crate::format::segment_of;
 use crate::ledger::Ledger;
 use crate::month::tehran_day;
@@ -86,7 +87,7 @@ impl Ledger {
     /// # Errors
     /// [`PruneError`]. After [`PruneError::Io`] a part may have gone.
     pub fn prune(&self, last: Option<u32>, actor: ProviderId) -> Result<Pruning, PruneError> {
-        let _alone = self.pruning.lock();
+        let _alone = self.indexer.pruning.lock();
         let mut done = Pruning::default();
         if let Some(last) = last {
             let sealed = self.segments();
@@ -125,8 +126,9 @@ impl Ledger {
     }
 }
 
-/// The segment that a file of this name is, or is the index of.
+/// The segment that a file of this name is, or is the index of, whole or in the making.
 fn number_of(name: &str) -> Option<u32> {
+    let name = name.strip_suffix(UNFINISHED).unwrap_or(name);
     let stem = name.strip_suffix(".idx").map(|stem| format!("{stem}.led"));
     segment_of(stem.as_deref().unwrap_or(name))
 }

@@ -13,6 +13,7 @@ use crate::keys::LedgerKeys;
 use crate::ledger::place_here;
 use crate::lookup::{self, Found, Placed};
 use crate::restore::FileBytes;
+use crate::search::{Follow, Search, SearchError, SearchPage, Searched};
 use crate::segment::Segment;
 use crate::span::Span;
 use crate::tracking_code::TrackingCode;
@@ -84,6 +85,22 @@ impl LedgerReader {
     /// All inquiries in order, as [`LedgerReader::records`] has them.
     pub fn entries(&self) -> impl Iterator<Item = Result<Found, ReadError>> {
         self.records().filter_map(|placed| placed.map(Placed::inquiry).transpose())
+    }
+
+    /// A page of the inquiries about a person, the newest first. What is written since the ledger was opened for reading
+    /// shows as far as it went into the segment that was open then. Segments without an index are read whole.
+    ///
+    /// # Errors
+    /// [`SearchError`], also when segments were pruned since.
+    pub fn search(&self, search: &Search) -> Result<SearchPage, SearchError> {
+        let open = self.chain.open.clone().map(|segment| (segment, Follow::Whole));
+        let place = Searched { disk: self.disk.as_ref(), identity: &self.chain.identity, keys: &self.keys };
+        place.search(search, &self.chain.sealed, open, usize::MAX, |_| ())
+    }
+
+    /// The keys it reads with.
+    pub fn keys(&self) -> &Arc<LedgerKeys> {
+        &self.keys
     }
 
     /// The bytes of a sealed segment's file, up to the end of its seal.

@@ -10,6 +10,7 @@ use crate::chain::SegmentInfo;
 use crate::error::{DamageKind, ReadError};
 use crate::format::{HEADER_LEN, KIND_CLOSED, KIND_INQUIRY, KIND_OPENED, SLOT_LEN, Slot, slot_offset};
 use crate::lookup::unpack;
+use crate::mark;
 use crate::reader::LedgerReader;
 use crate::segment::Segment;
 use crate::walk::{Step, Tail, Walk};
@@ -99,7 +100,9 @@ impl LedgerReader {
                 return Verified { report, fault };
             }
         }
-        Verified { report, fault: None }
+        let marks = || mark::check_both(self.disk.as_ref(), self.number(), &self.keys);
+        let fault = if report.closed { marks().err() } else { None };
+        Verified { report, fault }
     }
 
     /// How many bytes [`LedgerReader::verify_with`] is going to check, as far as can be told before.

@@ -169,6 +169,9 @@ impl<'a> Walk<'a> {
             return Err(self.damage(DamageKind::Sequence { before, found }));
         }
         let key_id = slot.key_id.get();
+        if key_id != self.segment.header.key_id.get() && !self.segment.is_version_1() {
+            return Err(self.damage(DamageKind::Field("key id")));
+        }
         let Some(key) = self.keys.ledger(key_id) else {
             return Err(ReadError::MissingKey { path: self.segment.path.clone(), key_id });
         };

@@ -12,6 +12,7 @@ mod admin_request;
 mod answer;
 pub mod cli;
 mod clock;
+mod desk_request;
 mod http;
 mod inquiry;
 mod language;

@@ -175,8 +175,7 @@ where
 {
     let (providers, seen) = ProviderFile::open(&parts.providers_file)?;
     let (served, providers) = (Arc::new(Served::default()), Arc::new(providers));
-    let body_timeout = Duration::from_millis(settings.body_timeout_ms);
-    let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, body_timeout));
+    let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, settings));
     let http = start_http(settings.clone(), state.clone(), extra, events)?;
     let source = Source {
         snapshots_dir: parts.snapshots_dir.clone(),
@@ -187,7 +186,11 @@ where
     let keeper = Keeper::new(served, source, Memory::new(settings.generations_memory_bytes));
     let generations = follow_current(keeper).map_err(ServeError::Start)?;
     let providers = follow_providers(providers, seen).map_err(ServeError::Start)?;
-    let admin = Admin { snapshots_dir: parts.snapshots_dir, waker: generations.waker().clone() };
+    let admin = Admin {
+        snapshots_dir: parts.snapshots_dir,
+        waker: generations.waker().clone(),
+        gate_limits: settings.gate_limits.clone(),
+    };
     let admin = start_admin(settings, state.clone(), admin)?;
     let requests = serve_requests(&state).map_err(ServeError::Start)?;
     Ok(Running { http, admin, state, generations, providers, _requests: requests })

@@ -5,13 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 
 use engine::MemoryMode;
-use snapshots::PublicKey;
+use snapshots::{GateLimits, PublicKey};
 
 /// Longest drain that may be set. A stop takes 30 s at most in all; the rest is for closing the ledger.
 pub const DRAIN_TIMEOUT_S_MAX: u64 = 28;
 
 /// How the service listens and what it bounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServeSettings {
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
@@ -31,6 +31,8 @@ pub struct ServeSettings {
     pub drain_timeout_s: u64,
     /// Entries that may wait for the ledger's commit; beyond it inquiries get 503.
     pub ledger_queue_len_max: usize,
+    /// Searches of the desk under way at once; beyond it the desk gets 503.
+    pub desk_searches_max: usize,
     /// How generations are held in memory.
     pub memory_mode: MemoryMode,
     /// Memory that all generations together may take; none leaves it to the machine and its cgroups.
@@ -39,6 +41,8 @@ pub struct ServeSettings {
     pub public_keys: Vec<PublicKey>,
     /// Where the admin endpoints listen; none for nowhere.
     pub admin_listen: Option<SocketAddr>,
+    /// How the admin endpoints judge what they are to activate.
+    pub gate_limits: GateLimits,
 }
 
 impl Default for ServeSettings {
@@ -53,10 +57,12 @@ impl Default for ServeSettings {
             body_timeout_ms: 5_000,
             drain_timeout_s: 20,
             ledger_queue_len_max: 65_536,
+            desk_searches_max: 4,
             memory_mode: MemoryMode::default(),
             generations_memory_bytes: None,
             public_keys: Vec::new(),
             admin_listen: None,
+            gate_limits: GateLimits::default(),
         }
     }
 }

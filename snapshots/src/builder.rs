@@ -24,7 +24,7 @@ use crate::open::{CONTENT_FILE, OpenError, content_of_folder, open_generation};
 use crate::partition::Partitions;
 use crate::publication::{PUBLICATION_FILE, Publication, PublicationSource};
 use crate::reading::{ExtractSummary, Sinks, read_extract};
-use crate::rejects::RejectsWriter;
+use crate::rejects::{RejectsWriter, rejects_name};
 use crate::self_test::{make_self_test, run_self_test};
 use crate::signing::{SIGNATURE_SUFFIX, SigningKey};
 use crate::statistics::{Surveyed, survey};
@@ -200,12 +200,12 @@ pub enum BuildError {
 /// [`BuildError`]; the list of rejected rows is written all the same once every row was read.
 pub fn build(options: &BuildOptions<'_>) -> Result<BuildReport, BuildError> {
     let started_at = Timestamp::now();
-    let builder = BuilderLock::take(options.snapshots)?;
+    let store = Store::create(options.snapshots, options.by.clone())?;
+    let builder = BuilderLock::take(&store)?;
     let folder = builder.begin()?;
     let (partitions, summary, rejects_path) = read(options, &folder)?;
     let compiled = compile(options, &summary, partitions, folder.path())?;
     let (content, name) = describe(options, &summary, &compiled, &folder)?;
-    let store = Store::new(options.snapshots, options.by.clone());
     write_publication(options, &folder, &name, &content, &summary, started_at, &store)?;
     place(options, &store, folder, &name)?;
     let gates = publish(options, &store, &name, &rejects_path)?;
@@ -225,14 +225,13 @@ pub fn build(options: &BuildOptions<'_>) -> Result<BuildReport, BuildError> {
 
 fn read(
     options: &BuildOptions<'_>,
-    folder: &BuildFolder,
+    folder: &BuildFolder<'_>,
 ) -> Result<(Partitions, ExtractSummary, PathBuf), BuildError> {
     let spill = |source| BuildError::Spill { path: options.snapshots.to_owned(), source };
     let partitions = Partitions::new(folder.path(), options.memory.rows_len()).map_err(spill)?;
     let rejects = RejectsWriter::create(options.snapshots).map_err(BuildError::Rejects)?;
     let (summary, rejects) = read_extract(options, Sinks { partitions: &partitions, rejects })?;
-    let source = summary.source.blake3.to_hex();
-    let name = format!("{}-{}", options.as_of.iso(), &source[..12]);
+    let name = rejects_name(options.as_of, &summary.source.blake3.to_hex());
     let rejects_path = rejects.finish(&name).map_err(BuildError::Rejects)?;
     if summary.rows == summary.rejected {
         return Err(BuildError::Nobody { rejects_path });
@@ -289,7 +288,7 @@ fn describe(
     options: &BuildOptions<'_>,
     summary: &ExtractSummary,
     compiled: &Compiled,
-    folder: &BuildFolder,
+    folder: &BuildFolder<'_>,
 ) -> Result<(Content, GenerationName), BuildError> {
     (options.progress)(Progress::Verifying);
     let path = folder.path();
@@ -350,7 +349,7 @@ fn digest_file(path: &Path) -> Result<FileDigest, WriteError> {
 
 fn write_signed(
     options: &BuildOptions<'_>,
-    folder: &BuildFolder,
+    folder: &BuildFolder<'_>,
     name: &str,
     bytes: &[u8],
 ) -> Result<(), StoreError> {
@@ -363,7 +362,7 @@ fn write_signed(
 
 fn write_publication(
     options: &BuildOptions<'_>,
-    folder: &BuildFolder,
+    folder: &BuildFolder<'_>,
     name: &GenerationName,
     content: &Content,
     summary: &ExtractSummary,
@@ -388,10 +387,10 @@ fn write_publication(
 fn place(
     options: &BuildOptions<'_>,
     store: &Store,
-    folder: BuildFolder,
+    folder: BuildFolder<'_>,
     name: &GenerationName,
 ) -> Result<(), BuildError> {
-    if !options.snapshots.join(name.to_string()).exists() {
+    if !store.holds(name)? {
         store.place(folder.name(), name)?;
         folder.placed();
         return Ok(());
@@ -400,7 +399,7 @@ fn place(
     open_generation(options.snapshots, name, keys)
         .map_err(|source| BuildError::Damaged { name: *name, source: Box::new(source) })?;
     // Modes may have been lost with the power, or changed since.
-    Ok(store.seal(&name.to_string())?)
+    Ok(store.place_again(name)?)
 }
 
 fn publish(

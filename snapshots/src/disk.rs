@@ -2,9 +2,9 @@
 //! not synced and fail at any step. Names are relative to the snapshots folder; the big files of a generation
 //! are written by `engine` and only ever moved here.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A snapshots folder. What is created, renamed or removed counts as stored only after [`Disk::sync_folder`].
@@ -13,8 +13,12 @@ pub trait Disk: Send + Sync {
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// The length of a file.
     fn length(&self, name: &str) -> io::Result<u64>;
+    /// The permission bits of a file or folder.
+    fn mode(&self, name: &str) -> io::Result<u32>;
     /// The names in a folder, `""` being the snapshots folder itself; in no order.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
+    /// Makes an empty folder, private until it is protected; fails when the name is taken.
+    fn make_folder(&self, name: &str) -> io::Result<()>;
     /// Makes a file with these bytes and syncs it; fails when the name is taken.
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Adds bytes to the end of a file, which is made if need be, and syncs it.
@@ -64,11 +68,19 @@ impl Disk for RealDisk {
         Ok(fs::metadata(self.path(name))?.len())
     }
 
+    fn mode(&self, name: &str) -> io::Result<u32> {
+        Ok(fs::metadata(self.path(name))?.permissions().mode() & 0o7777)
+    }
+
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         // A name that is not UTF-8 is none of ours.
         let names =
             fs::read_dir(self.path(folder))?.map(|item| item.map(|item| item.file_name().into_string()));
         names.filter_map(|name| name.map(Result::ok).transpose()).collect()
+    }
+
+    fn make_folder(&self, name: &str) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(self.path(name))
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -140,13 +152,12 @@ impl Drop for HeldLock {
 
 /// Makes a folder that is not there, and those above it, each synced into the one above.
 pub(crate) fn create_synced(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
     if folder.is_dir() {
         return Ok(());
     }
     let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_synced(above)?;
-    match fs::DirBuilder::new().mode(0o750).create(folder) {
+    match DirBuilder::new().mode(0o750).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => File::open(above)?.sync_all(),
     }

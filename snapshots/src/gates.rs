@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
+use engine::Day;
 use serde::{Deserialize, Serialize};
 
 use crate::content::Content;
@@ -83,12 +84,19 @@ pub enum Gate {
 }
 
 /// How one gate judged a generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GateOutcome {
     /// Which.
     pub gate: Gate,
     /// Whether it lets the generation through.
     pub passed: bool,
+    /// The figure it went by: a share of 0 to 1, a number of people, or days after the current as-of date. None
+    /// where there is no figure, such as growth from nobody to some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// What the figure was held against; none where nothing limits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
     /// What was found and what is allowed.
     pub found: String,
     /// What to do when it does not pass.
@@ -104,6 +112,18 @@ impl fmt::Display for GateOutcome {
 }
 
 impl GateOutcome {
+    /// How far the figure is on the good side of its limit; below zero it is beyond it.
+    pub fn room(&self) -> Option<f64> {
+        let (value, limit) = (self.value?, self.limit?);
+        Some(if self.gate.is_least() { value - limit } else { limit - value })
+    }
+
+    fn measured(mut self, value: f64, limit: f64) -> GateOutcome {
+        self.value = value.is_finite().then_some(value);
+        self.limit = Some(limit);
+        self
+    }
+
     /// The same for somebody who can be told where the rejected rows are listed.
     pub(crate) fn with_rejects(mut self, path: &Path) -> GateOutcome {
         let listed = format!("mend the rows listed in {}", path.display());
@@ -137,7 +157,8 @@ pub(crate) fn judge(limits: &GateLimits, content: &Content, baseline: &Baseline)
 }
 
 fn outcome(gate: Gate, passed: bool, found: String, advice: &str) -> GateOutcome {
-    GateOutcome { gate, passed, found, advice: (!passed).then(|| advice.to_owned()) }
+    let advice = (!passed).then(|| advice.to_owned());
+    GateOutcome { gate, passed, value: None, limit: None, found, advice }
 }
 
 fn absolute(limits: &GateLimits, content: &Content) -> [GateOutcome; 4] {
@@ -169,7 +190,8 @@ fn absolute(limits: &GateLimits, content: &Content) -> [GateOutcome; 4] {
             people >= limits.min_people,
             format!("there are {people} people, where at least {} are expected", limits.min_people),
             "check that the export was complete, or lower --min-people",
-        ),
+        )
+        .measured(people as f64, limits.min_people as f64),
     ]
 }
 
@@ -177,7 +199,7 @@ fn absolute(limits: &GateLimits, content: &Content) -> [GateOutcome; 4] {
 fn at_most(gate: Gate, what: String, (part, whole, max): (u64, u64, f64), advice: &str) -> GateOutcome {
     let share = if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
     let found = format!("{what}, a share of {share:.4} where at most {max} is allowed");
-    outcome(gate, share <= max, found, advice)
+    outcome(gate, share <= max, found, advice).measured(share, max)
 }
 
 fn relative(
@@ -256,7 +278,8 @@ fn worst_change(
         .map(|(name, before, after)| (change(*before, *after), name, *before, *after))
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let Some((share, name, before, after)) = worst else {
-        return outcome(gate, true, format!("no {} to compare with {baseline}", what.trim_end()), advice);
+        return outcome(gate, true, format!("no {} to compare with {baseline}", what.trim_end()), advice)
+            .measured(0.0, max);
     };
     let sign = if after < before { "-" } else { "+" };
     let most = if groups.len() > 1 { ", the largest change" } else { "" };
@@ -264,37 +287,47 @@ fn worst_change(
         "{what}{name}: {after} after {before} in {baseline}, a change of {sign}{share:.4}{most}, where at most \
          {max} is allowed"
     );
-    outcome(gate, share <= max, found.replace("people: ", "there are people: "), advice)
+    outcome(gate, share <= max, found.replace("people: ", "there are people: "), advice).measured(share, max)
 }
 
 fn covered(limits: &GateLimits, content: &Content, name: &GenerationName, current: &Content) -> GateOutcome {
-    let share = |content: &Content| match content.people + content.incomplete {
-        0 => 0.0,
-        known => content.statistics.covered as f64 / known as f64,
-    };
-    let (before, after) = (share(current), share(content));
+    let counts = |content: &Content| (content.statistics.covered, content.people + content.incomplete);
+    let share = |(covered, known): (u64, u64)| if known == 0 { 0.0 } else { covered as f64 / known as f64 };
+    let (before, after) = (share(counts(current)), share(counts(content)));
+    // The difference of two shares is a little off, and would refuse a change of just the limit: one of the whole
+    // numbers over the common denominator is not.
+    let (difference, whole) = share_difference(counts(current), counts(content));
+    let change = difference / whole;
     let found = format!(
-        "a share of {after:.4} is covered on the as-of date after {before:.4} in {name}, a change of {:.4} where \
-         at most {} is allowed",
-        (after - before).abs(),
+        "a share of {after:.4} is covered on the as-of date after {before:.4} in {name}, a change of \
+         {change:.4} where at most {} is allowed",
         limits.max_covered_change
     );
     let advice = "check the dates of cover in the extract, or allow more with --max-covered-change, or accept \
                   this one with --accept";
-    outcome(Gate::Covered, (after - before).abs() <= limits.max_covered_change, found, advice)
+    let max = limits.max_covered_change;
+    outcome(Gate::Covered, difference <= max * whole, found, advice).measured(change, max)
+}
+
+/// By how much two shares differ, as a part of what comes after it. A share of nobody is none.
+fn share_difference(before: (u64, u64), after: (u64, u64)) -> (f64, f64) {
+    let whole = |(_, known): (u64, u64)| u128::from(known.max(1));
+    let (a, b) = (u128::from(before.0) * whole(after), u128::from(after.0) * whole(before));
+    (a.abs_diff(b) as f64, (whole(before) * whole(after)) as f64)
 }
 
 fn as_of(limits: &GateLimits, content: &Content, name: &GenerationName, current: &Content) -> GateOutcome {
     // ISO dates sort as they are written.
     let passed = limits.allow_older || content.as_of >= current.as_of;
     let found = format!("it is as of {} after {} in {name}", content.as_of, current.as_of);
-    outcome(
-        Gate::AsOf,
-        passed,
-        found,
-        "give the newest extract with its --as-of; to go back use `snapshot rollback`, or allow it with \
-         --allow-older",
-    )
+    let advice = "give the newest extract with its --as-of; to go back use `snapshot rollback`, or allow it with \
+                  --allow-older";
+    let judged = outcome(Gate::AsOf, passed, found, advice);
+    let day = |content: &Content| Day::parse(&content.as_of).ok().map(|day| f64::from(day.number()));
+    match (day(content), day(current)) {
+        (Some(after), Some(before)) if !limits.allow_older => judged.measured(after - before, 0.0),
+        _ => judged,
+    }
 }
 
 /// The refusal of one that was rolled back before.

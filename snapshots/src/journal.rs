@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::gates::Gate;
 use crate::generation::GenerationName;
 
 /// The file of that name in the snapshots folder.
@@ -47,6 +48,9 @@ pub enum Event {
         generation: GenerationName,
         /// What was current; now retired.
         before: Option<GenerationName>,
+        /// The gates that refused it and were overridden; the line says why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overrode: Vec<Gate>,
     },
     /// Taken back: no longer current, and not to be published again by accident.
     RolledBack {

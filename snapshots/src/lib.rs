@@ -3,17 +3,25 @@
 //!
 //! Flow: `extract` reads and checks rows; `partition` sorts and merges them per person; `builder` drives
 //! both (through `reading`), compiles with `engine` and verifies; `statistics` and `gates` judge what was built;
-//! `store` is the state machine that places, publishes, rolls back and prunes, with its `journal`, and `open` the
-//! reader's side; `content` and `publication` stand in a generation beside the binary files, `signing` beside those.
-//! `synth` makes populations to test with and shares no code with the checks.
+//! `store` is the state machine that places, publishes, rolls back and prunes, with its `journal`, and tells all of a
+//! generation (`inspection`); `open` is the reader's side; `content` and `publication` stand in a generation beside
+//! the binary files, `signing` beside those. `diff` compares two generations: `comparison` goes through both, `tally`
+//! counts. `synth` makes populations to test with and shares no code with the checks.
 
 mod builder;
 mod building;
+mod comparison;
 mod content;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod crash;
+mod diff;
 pub mod disk;
 mod extract;
+mod gate_words;
 mod gates;
 mod generation;
+mod inspection;
 mod journal;
 mod memory;
 mod open;
@@ -28,12 +36,18 @@ mod statistics;
 mod store;
 mod store_error;
 pub mod synth;
+mod tally;
 
 pub use builder::{BuildError, BuildOptions, BuildReport, Progress, build};
+pub use comparison::Changed;
 pub use content::{Content, ContentFile, MobileKeyName};
+pub use diff::{Both, Diff, DiffError, DiffOptions, Reveal, diff};
 pub use extract::{ExtractError, RejectRule, Warning};
 pub use gates::{Gate, GateLimits, GateOutcome};
 pub use generation::{GenerationName, GenerationNameError};
+pub use inspection::{
+    GateReport, InspectedCounts, InspectedFile, InspectedSignature, Inspection, SignatureState,
+};
 pub use journal::{Event, JOURNAL_FILE, JournalLine};
 pub use memory::{MemoryBound, MemoryBoundError};
 pub use open::{
@@ -47,3 +61,4 @@ pub use states::{Listed, State};
 pub use statistics::Statistics;
 pub use store::{PublishOptions, Published, RolledBack, Store};
 pub use store_error::StoreError;
+pub use tally::{Change, Changes, Group, GroupChanges};

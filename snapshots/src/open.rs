@@ -227,11 +227,19 @@ pub fn open_generation_in(
 /// # Errors
 /// [`OpenError`], all but [`OpenError::MobileKey`].
 pub fn open_current_keyless(dir: &Path) -> Result<KeylessGeneration, OpenError> {
-    let name = read_current(dir)?;
+    open_keyless(dir, &read_current(dir)?, &[])
+}
+
+/// Opens a generation, mapped, without any mobile key; signed with one of the public keys, if there are any.
+pub(crate) fn open_keyless(
+    dir: &Path,
+    name: &GenerationName,
+    public_keys: &[PublicKey],
+) -> Result<KeylessGeneration, OpenError> {
     let folder = dir.join(name.to_string());
-    let content = content_of_folder(&folder, &name, &[])?;
+    let content = content_of_folder(&folder, name, public_keys)?;
     let snapshot = open_snapshot(&folder, &content)?;
-    Ok(KeylessGeneration { name, content, snapshot })
+    Ok(KeylessGeneration { name: *name, content, snapshot })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, OpenError> {

@@ -10,7 +10,7 @@ use crate::generation::GenerationName;
 pub(crate) const PUBLICATION_FILE: &str = "publication.json";
 
 /// The file of that name in a generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Publication {
     /// The generation that it belongs to.

@@ -7,7 +7,18 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use engine::Day;
+
 use crate::extract::{Column, RejectRule};
+
+/// The folder of the lists beside the generations.
+pub(crate) const REJECTS_FOLDER: &str = "rejects";
+
+/// The list's file of an extract with that digest for that day.
+pub(crate) fn rejects_name(as_of: Day, source_blake3: &str) -> String {
+    let digest: String = source_blake3.chars().take(12).collect();
+    format!("{}-{digest}.csv", as_of.iso())
+}
 
 /// One rejected row.
 pub(crate) struct Reject {
@@ -29,7 +40,7 @@ pub(crate) struct RejectsWriter {
 impl RejectsWriter {
     /// Begins a list in `DIR/rejects/`.
     pub(crate) fn create(snapshots: &Path) -> io::Result<RejectsWriter> {
-        let folder = snapshots.join("rejects");
+        let folder = snapshots.join(REJECTS_FOLDER);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         let beside = folder.join(".new");
         let _ = fs::remove_file(&beside);
@@ -54,7 +65,7 @@ impl RejectsWriter {
 
     /// Gives the list its name, replacing one of that name, and tells where it is.
     pub(crate) fn finish(self, name: &str) -> io::Result<PathBuf> {
-        let path = self.folder.join(format!("{name}.csv"));
+        let path = self.folder.join(name);
         self.file.into_inner()?.sync_all()?;
         fs::rename(self.folder.join(".new"), &path)?;
         File::open(&self.folder)?.sync_all()?;

@@ -34,7 +34,7 @@ pub enum KeyFileError {
 /// What is wrong with a signature; the caller knows the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SignatureFault {
-    /// Not one line of key id and signature.
+    /// Not lines of key id and signature.
     #[error("its signature file is damaged")]
     Form,
     /// Made with a key that is not among those given.
@@ -105,13 +105,33 @@ impl PublicKey {
     }
 }
 
-/// Checks the contents of a signature file against the bytes that it must sign, with one of the keys.
+/// Checks the contents of a signature file against the bytes that it must sign, with one of the keys. While a file
+/// is replaced, its signature file has a line for the old bytes and one for the new ones: one that fits is enough.
 pub(crate) fn check_signature(file: &[u8], bytes: &[u8], keys: &[PublicKey]) -> Result<(), SignatureFault> {
-    let text = std::str::from_utf8(file).ok().and_then(|text| text.strip_suffix('\n'));
-    let (id, hex) = text.and_then(|text| text.split_once(' ')).ok_or(SignatureFault::Form)?;
-    let signature = signature_from_hex(hex).ok_or(SignatureFault::Form)?;
-    let key = keys.iter().find(|key| key.id() == id).ok_or(SignatureFault::OtherKey)?;
-    if key.verify(bytes, &signature) { Ok(()) } else { Err(SignatureFault::Wrong) }
+    let lines = signature_lines(file).ok_or(SignatureFault::Form)?;
+    let known = lines.iter().filter_map(|(id, signature)| {
+        keys.iter().find(|key| key.id() == *id).map(|key| key.verify(bytes, signature))
+    });
+    match known.max() {
+        None => Err(SignatureFault::OtherKey),
+        Some(false) => Err(SignatureFault::Wrong),
+        Some(true) => Ok(()),
+    }
+}
+
+/// Key id and signature of each line.
+fn signature_lines(file: &[u8]) -> Option<Vec<(&str, Signature)>> {
+    std::str::from_utf8(file).ok()?.strip_suffix('\n')?.split('\n').map(signature_line).collect()
+}
+
+fn signature_line(line: &str) -> Option<(&str, Signature)> {
+    let (id, hex) = line.split_once(' ')?;
+    Some((id, signature_from_hex(hex)?))
+}
+
+/// The id of the key that a signature file names last, if it is one.
+pub(crate) fn signing_key_id(file: &[u8]) -> Option<String> {
+    signature_lines(file)?.last().map(|(id, _)| (*id).to_owned())
 }
 
 fn signature_from_hex(hex: &str) -> Option<Signature> {
@@ -173,6 +193,22 @@ mod tests {
             let mut flipped = file.clone();
             flipped[place] ^= 1;
             assert!(check_signature(&flipped, b"content", &keys).is_err(), "byte {place}");
+        }
+    }
+
+    #[test]
+    fn one_of_two_signatures_is_enough_and_both_must_have_the_form() {
+        let (key, other) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
+        let keys = [key.public()];
+        let both = [key.sign(b"new"), key.sign(b"old")].concat();
+        assert_eq!(check_signature(&both, b"new", &keys), Ok(()));
+        assert_eq!(check_signature(&both, b"old", &keys), Ok(()));
+        assert_eq!(check_signature(&both, b"other", &keys), Err(SignatureFault::Wrong));
+        let foreign = [other.sign(b"new"), key.sign(b"old")].concat();
+        assert_eq!(check_signature(&foreign, b"old", &keys), Ok(()));
+        assert_eq!(check_signature(&foreign, b"new", &keys), Err(SignatureFault::Wrong));
+        for file in [[both.as_slice(), b"\n"].concat(), [both.as_slice(), b"x y\n"].concat()] {
+            assert_eq!(check_signature(&file, b"new", &keys), Err(SignatureFault::Form));
         }
     }
 

@@ -116,7 +116,7 @@ fn outcomes_of(event: &Event, states: &BTreeMap<GenerationName, Listed>) -> Vec<
             let rolled_back = states.get(&generation).is_some_and(|known| known.state == State::RolledBack);
             if rolled_back { Vec::new() } else { vec![(generation, State::Built)] }
         }
-        Event::Published { generation, before } => {
+        Event::Published { generation, before, .. } => {
             let retired = before.map(|before| (before, State::Retired));
             retired.into_iter().chain([(generation, State::Published)]).collect()
         }

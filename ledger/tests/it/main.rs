@@ -8,15 +8,19 @@
 
 mod damage;
 mod days;
+mod evidence;
+mod exchanged;
 mod faults;
 mod folder;
 mod golden;
 mod handover;
+mod indexing;
 mod kill;
 mod power;
 mod pruning;
 mod rate;
 mod reading;
 mod restoring;
+mod searching;
 mod support;
 mod wake;

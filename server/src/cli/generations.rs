@@ -7,65 +7,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use snapshots::{GateLimits, GenerationName, PublishOptions, SigningKey, Store};
+use snapshots::{GenerationName, PublishOptions, SigningKey, Store};
 
+use super::gates::GateSettings;
 use super::options::{CommandError, SnapshotsDir};
 use super::output;
-
-/// The limits of the gates between build and publish; shares are 0 to 1.
-#[derive(Args)]
-pub(super) struct GateArgs {
-    /// Largest share of rejected rows
-    #[arg(long, value_name = "SHARE", default_value_t = GateLimits::default().max_rejected, value_parser = share)]
-    max_rejected: f64,
-    /// Largest share of incomplete people [default: 0.005, or --max-rejected if that is more]
-    #[arg(long, value_name = "SHARE", value_parser = share)]
-    max_incomplete: Option<f64>,
-    /// Largest share of people with one and the same entitlement
-    #[arg(long, value_name = "SHARE", default_value_t = GateLimits::default().max_shared, value_parser = share)]
-    max_shared: f64,
-    /// People, at least
-    #[arg(long, value_name = "N", default_value_t = GateLimits::default().min_people)]
-    min_people: u64,
-    /// Largest change of the number of people against the current generation
-    #[arg(long, value_name = "SHARE", default_value_t = GateLimits::default().max_people_change, value_parser = share)]
-    max_people_change: f64,
-    /// Largest change of the share of people covered on the as-of date; 0.01 is a point
-    #[arg(long, value_name = "SHARE", default_value_t = GateLimits::default().max_covered_change, value_parser = share)]
-    max_covered_change: f64,
-    /// Largest change of the people of each category and relation
-    #[arg(long, value_name = "SHARE", default_value_t = GateLimits::default().max_group_change, value_parser = share)]
-    max_group_change: f64,
-    /// Largest change of the people whose IDs share their first three digits, where there are over 1,000
-    #[arg(long, value_name = "SHARE", default_value_t = GateLimits::default().max_area_change, value_parser = share)]
-    max_area_change: f64,
-    /// Allow an as-of date older than the current generation's
-    #[arg(long)]
-    allow_older: bool,
-}
-
-impl GateArgs {
-    pub(super) fn limits(&self) -> GateLimits {
-        let usual = GateLimits::default();
-        GateLimits {
-            max_rejected: self.max_rejected,
-            max_incomplete: self.max_incomplete.unwrap_or(usual.max_incomplete.max(self.max_rejected)),
-            max_shared: self.max_shared,
-            min_people: self.min_people,
-            max_people_change: self.max_people_change,
-            max_covered_change: self.max_covered_change,
-            max_group_change: self.max_group_change,
-            max_area_change: self.max_area_change,
-            area_people: usual.area_people,
-            allow_older: self.allow_older,
-        }
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "give a number from 0 to 1".to_owned())
-}
 
 #[derive(Args)]
 pub(crate) struct KeygenArgs {
@@ -94,7 +40,7 @@ pub(crate) struct PublishArgs {
     #[arg(value_name = "GENERATION")]
     generation: GenerationName,
     #[command(flatten)]
-    gates: GateArgs,
+    gates: GateSettings,
     /// Publish although gates refuse, or it was rolled back, for this reason
     #[arg(long, value_name = "REASON")]
     accept: Option<String>,
@@ -132,7 +78,7 @@ pub(super) fn operator() -> String {
     format!("uid {}", rustix::process::getuid().as_raw())
 }
 
-fn store(snapshots: &SnapshotsDir) -> Store {
+pub(super) fn store(snapshots: &SnapshotsDir) -> Store {
     Store::new(&snapshots.dir, operator())
 }
 

@@ -2,13 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use engine::Day;
+use engine::{Day, IdKind};
 use snapshots::synth::PEOPLE_MAX;
+use snapshots::{GenerationName, PublicKey, Store, read_current};
 
 /// The snapshots folder.
 #[derive(Args)]
@@ -44,10 +47,68 @@ pub(super) fn day(text: &str) -> Result<Day, engine::DateError> {
     Day::parse(text)
 }
 
+/// Reads the kind of an ID.
+pub(super) fn id_kind(text: &str) -> Result<IdKind, String> {
+    IdKind::from_code(text).ok_or_else(|| "give national or foreign".to_owned())
+}
+
 /// The date given, or today in Tehran.
 pub(super) fn day_or_today(day: Option<Day>) -> Result<Day, CommandError> {
     day.or_else(crate::today_in_tehran)
         .ok_or_else(|| CommandError::failed("this machine's clock is out of range; set it, or give the date"))
+}
+
+/// One key a line: while the signing key changes, the old one and the new one.
+pub(super) fn read_public_keys(path: &Path) -> Result<Vec<PublicKey>, CommandError> {
+    let failed = |error: &dyn fmt::Display| {
+        CommandError::failed(format!("cannot take {}: {error}; check --public-key", path.display()))
+    };
+    let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let keys: Result<Vec<_>, _> = lines.map(PublicKey::parse).collect();
+    match keys.map_err(|error| failed(&error))? {
+        keys if keys.is_empty() => Err(failed(&"it holds no key")),
+        keys => Ok(keys),
+    }
+}
+
+/// A generation by its name, or by where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhichGeneration {
+    Named(GenerationName),
+    /// What `CURRENT` names.
+    Current,
+    /// Where a rollback would lead.
+    Previous,
+}
+
+impl FromStr for WhichGeneration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<WhichGeneration, String> {
+        match text {
+            "current" => Ok(WhichGeneration::Current),
+            "previous" => Ok(WhichGeneration::Previous),
+            name => name
+                .parse()
+                .map(WhichGeneration::Named)
+                .map_err(|error| format!("{error}, current or previous")),
+        }
+    }
+}
+
+impl WhichGeneration {
+    pub(super) fn name(self, store: &Store) -> Result<GenerationName, CommandError> {
+        match self {
+            WhichGeneration::Named(name) => Ok(name),
+            WhichGeneration::Current => Ok(read_current(store.dir())?),
+            WhichGeneration::Previous => store.rollback_target()?.ok_or_else(|| {
+                CommandError::failed(
+                    "no generation was current before; name one from `estehqaq snapshot list`",
+                )
+            }),
+        }
+    }
 }
 
 /// Why a command did not do its work.

@@ -19,6 +19,12 @@ impl Bar {
         self.0.set_position(done);
     }
 
+    /// The same where the size comes out later.
+    pub(super) fn set_of(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.set(done);
+    }
+
     pub(super) fn finish(&self) {
         self.0.finish_and_clear();
     }

@@ -1,7 +1,6 @@
 //! `serve`: settings from flags, the environment and a TOML file, in that order of rank, and the start of the
 //! service. The same struct names a setting in all three places.
 
-use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,10 +10,10 @@ use ::ledger::{Ledger, Options, RealDisk};
 use clap::{Args, ValueEnum};
 use engine::MemoryMode;
 use serde::Deserialize;
-use snapshots::PublicKey;
 use tracing::level_filters::LevelFilter;
 
-use super::options::CommandError;
+use super::gates::GateSettings;
+use super::options::{self, CommandError};
 use super::secrets::Secrets;
 use crate::{DRAIN_TIMEOUT_S_MAX, Parts, ServeSettings, StopSignals};
 
@@ -73,6 +72,9 @@ pub(crate) struct RawSettings {
     /// Entries that may wait for the ledger; beyond it inquiries get 503 [default: 65536]
     #[arg(long, value_name = "N", env = "ESTEHQAQ_LEDGER_QUEUE_LEN_MAX")]
     ledger_queue_len_max: Option<usize>,
+    /// Searches of the desk under way at once; beyond it the desk gets 503 [default: 4]
+    #[arg(long, value_name = "N", env = "ESTEHQAQ_DESK_SEARCHES_MAX")]
+    desk_searches_max: Option<usize>,
     /// Public key file: only generations signed with a key in it are taken [default: also unsigned ones]
     #[arg(long, value_name = "FILE", env = "ESTEHQAQ_PUBLIC_KEY")]
     public_key: Option<PathBuf>,
@@ -85,6 +87,9 @@ pub(crate) struct RawSettings {
     /// Memory that all generations together may take, in MiB [default: what the machine and its cgroups allow]
     #[arg(long, value_name = "MIB", env = "ESTEHQAQ_GENERATIONS_MEMORY_MIB")]
     generations_memory_mib: Option<u64>,
+    /// How `activate` of the admin endpoints judges; in the file a table `[gates]`
+    #[command(flatten)]
+    gates: GateSettings,
     /// off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL", env = "ESTEHQAQ_LOG_LEVEL")]
     log_level: Option<String>,
@@ -192,10 +197,12 @@ impl RawSettings {
             body_timeout_ms: self.body_timeout_ms.or(lower.body_timeout_ms),
             drain_timeout_s: self.drain_timeout_s.or(lower.drain_timeout_s),
             ledger_queue_len_max: self.ledger_queue_len_max.or(lower.ledger_queue_len_max),
+            desk_searches_max: self.desk_searches_max.or(lower.desk_searches_max),
             public_key: self.public_key.or(lower.public_key),
             admin_listen: self.admin_listen.or(lower.admin_listen),
             memory_mode: self.memory_mode.or(lower.memory_mode),
             generations_memory_mib: self.generations_memory_mib.or(lower.generations_memory_mib),
+            gates: self.gates.over(lower.gates),
             log_level: self.log_level.or(lower.log_level),
         }
     }
@@ -227,27 +234,15 @@ fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
         body_timeout_ms: raw.body_timeout_ms.unwrap_or(default.body_timeout_ms),
         drain_timeout_s: raw.drain_timeout_s.unwrap_or(default.drain_timeout_s),
         ledger_queue_len_max: raw.ledger_queue_len_max.unwrap_or(default.ledger_queue_len_max),
+        desk_searches_max: raw.desk_searches_max.unwrap_or(default.desk_searches_max),
         memory_mode: raw.memory_mode.map_or(default.memory_mode, MemoryMode::from),
         generations_memory_bytes: raw.generations_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
-        public_keys: raw.public_key.as_deref().map_or(Ok(Vec::new()), read_public_keys)?,
+        public_keys: raw.public_key.as_deref().map_or(Ok(Vec::new()), options::read_public_keys)?,
         admin_listen: raw.admin_listen.as_deref().map(admin_address).transpose()?,
+        gate_limits: raw.gates.limits(),
     };
     check_bounds(&settings, raw.generations_memory_mib)?;
     Ok(settings)
-}
-
-/// One key a line: while the signing key changes, the old one and the new one.
-fn read_public_keys(path: &Path) -> Result<Vec<PublicKey>, CommandError> {
-    let failed = |error: &dyn fmt::Display| {
-        CommandError::failed(format!("cannot take {}: {error}; check --public-key", path.display()))
-    };
-    let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let keys: Result<Vec<_>, _> = lines.map(PublicKey::parse).collect();
-    match keys.map_err(|error| failed(&error))? {
-        keys if keys.is_empty() => Err(failed(&"it holds no key")),
-        keys => Ok(keys),
-    }
 }
 
 /// The admin endpoints are reached from elsewhere only if that is said.
@@ -269,6 +264,7 @@ fn check_bounds(settings: &ServeSettings, generations_memory_mib: Option<u64>) -
         ("body-timeout-ms", settings.body_timeout_ms, 1, 60_000),
         ("drain-timeout-s", settings.drain_timeout_s, 0, DRAIN_TIMEOUT_S_MAX),
         ("ledger-queue-len-max", settings.ledger_queue_len_max as u64, 1, 10_000_000),
+        ("desk-searches-max", settings.desk_searches_max as u64, 1, 64),
         ("generations-memory-mib", generations_memory_mib.unwrap_or(1), 1, 1 << 30),
     ];
     match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {

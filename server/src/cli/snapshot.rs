@@ -1,4 +1,5 @@
-//! `snapshot build` and `snapshot verify`; the other commands of `snapshot` are in `generations`.
+//! `snapshot build` and `snapshot verify`; the other commands of `snapshot` are in `generations`,
+//! `inspect` and `diff`.
 
 use std::path::PathBuf;
 
@@ -6,9 +7,12 @@ use clap::{Args, Subcommand};
 use engine::Day;
 use snapshots::{BuildOptions, BuildReport, MemoryBound, build, open_current};
 
+use super::diff::{self, DiffArgs};
+use super::gates::GateSettings;
 use super::generations::{
-    self, GateArgs, KeygenArgs, ListArgs, PruneArgs, PublishArgs, RollbackArgs, operator, signing_key,
+    self, KeygenArgs, ListArgs, PruneArgs, PublishArgs, RollbackArgs, operator, signing_key,
 };
+use super::inspect::{self, InspectArgs};
 use super::options::{self, CommandError, SecretsFile, SnapshotsDir};
 use super::output;
 use super::progress::BuildBars;
@@ -24,6 +28,10 @@ pub(crate) enum SnapshotCommand {
     Keygen(KeygenArgs),
     /// The generations and where each stands
     List(ListArgs),
+    /// All of one generation, and how each gate judges it
+    Inspect(InspectArgs),
+    /// What became of the people from one generation to another
+    Diff(DiffArgs),
     /// Make a generation that is there the current one
     Publish(PublishArgs),
     /// Go back to the generation before; the current one is not published again by accident
@@ -45,7 +53,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "DATE", value_parser = options::day)]
     as_of: Option<Day>,
     #[command(flatten)]
-    gates: GateArgs,
+    gates: GateSettings,
     /// Publish although gates refuse, for this reason
     #[arg(long, value_name = "REASON")]
     accept: Option<String>,
@@ -75,6 +83,8 @@ pub(super) fn run(command: &SnapshotCommand) -> Result<(), CommandError> {
         SnapshotCommand::Verify(args) => run_verify(args),
         SnapshotCommand::Keygen(args) => generations::keygen(args),
         SnapshotCommand::List(args) => generations::list(args),
+        SnapshotCommand::Inspect(args) => inspect::run(args),
+        SnapshotCommand::Diff(args) => diff::run(args),
         SnapshotCommand::Publish(args) => generations::publish(args),
         SnapshotCommand::Rollback(args) => generations::rollback(args),
         SnapshotCommand::Prune(args) => generations::prune(args),

@@ -10,7 +10,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use snapshots::{GenerationName, Listed, PublishOptions, Store, StoreError};
+use snapshots::{GateLimits, GenerationName, Listed, PublishOptions, Store, StoreError};
 
 use super::{Problem, State, auth, body, get_or_head, only};
 use crate::admin_request::{read_activate, read_rollback};
@@ -28,6 +28,7 @@ const LOOK_WHETHER_SERVING: Duration = Duration::from_millis(10);
 pub(crate) struct Admin {
     pub(crate) snapshots_dir: PathBuf,
     pub(crate) waker: Waker,
+    pub(crate) gate_limits: GateLimits,
 }
 
 /// Adds the endpoints to an application of their own.
@@ -99,7 +100,8 @@ async fn try_activate(
     let caller = operator(request, state)?;
     let asked = read_activate(&body?)?;
     let name = asked.generation;
-    let options = PublishOptions { accept: asked.accept, ..PublishOptions::default() };
+    let limits = admin.gate_limits.clone();
+    let options = PublishOptions { limits, accept: asked.accept, signing_key: None };
     let published = admin.on_disk(&caller, move |store| store.publish(&name, &options)).await?;
     admin.taken_up(state, name, published.before).await
 }

@@ -153,5 +153,5 @@ fn created(entry: &Entry, tracking_code: TrackingCode, answered_at: Moment, view
     if let Ok(location) = HeaderValue::try_from(location) {
         response.insert_header((LOCATION, location));
     }
-    response.body(Answer { entry, tracking_code, answered_at, view }.to_json())
+    response.body(Answer { entry, tracking_code: Some(tracking_code), answered_at, view }.to_json())
 }

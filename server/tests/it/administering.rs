@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use snapshots::GateLimits;
 
 use crate::client::{Client, Reply};
 use crate::site::{AS_OF, Setup, Site, publish, wait_until};
@@ -18,7 +19,12 @@ struct Administered {
 
 impl Administered {
     fn start() -> Administered {
+        Administered::judging_by(GateLimits::default())
+    }
+
+    fn judging_by(gate_limits: GateLimits) -> Administered {
         let mut setup = Setup::usual();
+        setup.settings.gate_limits = gate_limits;
         setup.settings.admin_listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let site = setup.start();
         let admin = Client::new(site.running().admin_address().unwrap());
@@ -129,4 +135,31 @@ fn what_cannot_be_done_is_said_with_the_reason() {
     assert_eq!(current["serving"]["as_of"], AS_OF);
     assert_eq!(current["current"], current["serving"]["generation"]);
     assert_eq!(current["rollback"]["state"], "nothing_before");
+}
+
+/// The messy extract is refused by the usual limits, and so is one that is older than the current one.
+#[test]
+fn an_activation_is_judged_by_the_limits_of_the_service() {
+    let usual = Administered::start();
+    let (first, _) = usual.publish();
+    let refused = usual.post("/v1/generations/activate", &json!({"generation": first}));
+    refused.problem(409, "generation_refused");
+    let reason = refused.json()["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("at most 0.005") && reason.contains("--allow-older"), "{reason}");
+
+    let limits = GateLimits {
+        max_rejected: 0.05,
+        max_incomplete: 0.05,
+        max_covered_change: 0.2,
+        allow_older: true,
+        ..GateLimits::default()
+    };
+    let lenient = Administered::judging_by(limits);
+    let (first, second) = lenient.publish();
+    let reply = lenient.post("/v1/generations/activate", &json!({"generation": first}));
+    assert_eq!(reply.json(), json!({"generation": first, "before": second, "serving": true}));
+    let strict = Administered::judging_by(GateLimits { min_people: 1_000_000, ..GateLimits::default() });
+    let (first, _) = strict.publish();
+    let refused = strict.post("/v1/generations/activate", &json!({"generation": first}));
+    assert!(refused.json()["reason"].as_str().unwrap().contains("at least 1000000"), "{refused:?}");
 }

@@ -3,8 +3,10 @@
 
 mod ask;
 mod demo;
+mod desk;
 mod extract;
 mod generations;
+mod inspect;
 mod keeping;
 mod ledger;
 mod provider;

@@ -73,6 +73,12 @@ impl Client {
         )
     }
 
+    pub(crate) fn search(&self, key: &str, body: &Value) -> Reply {
+        let authorization = format!("Bearer {key}");
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        self.post("/v1/desk/search", &headers, body.to_string().as_bytes())
+    }
+
     pub(crate) fn look_up(&self, key: &str, tracking_code: &str) -> Reply {
         let authorization = format!("Bearer {key}");
         self.get(&format!("/v1/inquiries/{tracking_code}"), &[("Authorization", &authorization)])

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::{Day, MobileKey};
+use engine::{Day, MobileKey, NationalId, PersonId};
 use snapshots::{BuildError, BuildOptions, BuildReport, build};
 use tempfile::TempDir;
 
@@ -50,4 +50,35 @@ pub(crate) fn build_bytes(extract: &[u8]) -> (TempDir, Result<BuildReport, Build
 
 pub(crate) fn build_rows(rows: &[&str]) -> (TempDir, Result<BuildReport, BuildError>) {
     build_bytes(format!("{HEADER}\n{}\n", rows.join("\n")).as_bytes())
+}
+
+/// The national ID with these nine digits before its check digit.
+pub(crate) fn national_id(nine: u32) -> String {
+    PersonId::National(NationalId::from_nine(nine).unwrap()).reveal()
+}
+
+/// Copies a folder with all that is in it, modes included.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
+}
+
+/// Writes extracts `0.csv`, `1.csv` and so on of the same people, each with something else about everybody.
+pub(crate) fn write_extracts(folder: &Path, count: usize, people: u32) {
+    for number in 0..count {
+        let rows = (0..people).map(|n| {
+            let (id, branch) = (national_id(1_000_001 + n * 7919), 1 + number as u32 + n);
+            format!("N,{id},insured,self,,{}-{:02}-01,,,,,,,{branch}\n", 1990 + n % 30, 1 + n % 12)
+        });
+        let text = rows.collect::<String>();
+        fs::write(folder.join(format!("{number}.csv")), format!("{HEADER}\n{text}")).unwrap();
+    }
 }

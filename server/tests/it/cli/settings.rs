@@ -232,3 +232,15 @@ fn how_generations_are_held_and_where_operators_ask_is_set_like_the_rest() {
     serve(&folder, &["--public-key", "public.key"], &[], "")
         .refused(1, &["it is no public key", "--public-key"]);
 }
+
+#[test]
+fn gates_are_settings_of_the_service_too() {
+    let folder = Folder::new();
+    let table = "[gates]\nmax_people_change = 0.1\nallow_older = true\n";
+    check_taken(&serve(&folder, &["--max-rejected", "0.01"], &[("ESTEHQAQ_AREA_PEOPLE", "5000")], table));
+    check_taken(&serve(&folder, &["--allow-older=false"], &[], table));
+    serve(&folder, &[], &[], "[gates]\nmax_people = 0.1\n").refused(2, &["max_people"]);
+    serve(&folder, &[], &[], "[gates]\nmax_rejected = 5\n").refused(2, &["give a number from 0 to 1"]);
+    serve(&folder, &[], &[], "max_rejected = 0.1\n").refused(2, &["max_rejected"]);
+    serve(&folder, &[], &[("ESTEHQAQ_MAX_REJECTED", "2")], "").refused(2, &["give a number from 0 to 1"]);
+}

@@ -1,0 +1,194 @@
+//! `Store::inspect`: what it tells of generations in each state, with each kind of signature, and of damaged ones.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use jiff::Timestamp;
+use snapshots::{
+    BuildError, Event, Gate, GateLimits, GateReport, GenerationName, Inspection, PublicKey, PublishOptions,
+    SignatureState, SigningKey, State, Store, StoreError,
+};
+
+use crate::states::{published, snapshots};
+use crate::support::{build_with, data};
+
+fn inspect(dir: &Path, name: &GenerationName) -> Inspection {
+    Store::new(dir, "tester").inspect(name, &GateLimits::default(), &[]).unwrap()
+}
+
+#[track_caller]
+fn gate(inspection: &Inspection, gate: Gate) -> &GateReport {
+    inspection.gates.iter().find(|report| report.gate == gate).unwrap()
+}
+
+/// The messy extract, refused by two gates.
+fn refused() -> (tempfile::TempDir, GenerationName) {
+    let dir = tempfile::tempdir().unwrap();
+    let error = build_with(&data("extract.csv"), dir.path(), |_| {}).unwrap_err();
+    let BuildError::Refused { folder, .. } = error else { panic!("{error}") };
+    let name = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    (dir, name)
+}
+
+#[test]
+fn a_refused_build_tells_each_gate_and_what_to_do() {
+    let (dir, name) = refused();
+    let inspection = inspect(dir.path(), &name);
+    assert_eq!((inspection.state, inspection.current), (State::Built, false));
+    assert_eq!((inspection.counts.people, inspection.counts.rejected), (3140, 97));
+    let rejected = gate(&inspection, Gate::Rejected);
+    assert!(rejected.refuses() && rejected.room.unwrap() < 0.0);
+    let sentence = rejected.sentence();
+    for text in [
+        "compares rejected rows, as a share of all rows of the extract; allowed is at most 0.5 % (--max-rejected)",
+        "Found: 97 of 3608 rows were rejected, a share of 0.0269 where at most 0.005 is allowed: 0.0219 beyond",
+        "To do: mend the rows listed in ",
+    ] {
+        assert!(sentence.contains(text), "{sentence}");
+    }
+    let shared = gate(&inspection, Gate::Shared);
+    assert!(!shared.refuses() && shared.room.unwrap() > 0.0 && shared.sentence().ends_with("to the limit."));
+    // Nothing is current that the other gates could compare it with.
+    assert_eq!(inspection.compared_with, None);
+    for report in [Gate::People, Gate::Covered, Gate::Area, Gate::AsOf].map(|of| gate(&inspection, of)) {
+        assert!(!report.refuses() && report.outcome.is_none(), "{report:?}");
+        assert!(report.sentence().ends_with("There is nothing to compare it with."), "{}", report.sentence());
+    }
+    assert!(inspection.next.starts_with("refused by rejected, incomplete: mend"), "{}", inspection.next);
+    assert!(
+        inspection.next.contains(&format!("publish --snapshots {} {name} --accept", dir.path().display()))
+    );
+    assert!(inspection.rejects_path.unwrap().exists());
+    assert_eq!(inspection.publication.accepted, None);
+}
+
+#[test]
+fn a_limit_that_is_set_stands_beside_its_default() {
+    let (dir, name) = refused();
+    let limits = GateLimits { max_rejected: 0.03, max_incomplete: 0.03, ..GateLimits::default() };
+    let inspection = Store::new(dir.path(), "tester").inspect(&name, &limits, &[]).unwrap();
+    let rejected = gate(&inspection, Gate::Rejected);
+    assert_eq!((rejected.setting.as_str(), rejected.default.as_str()), ("at most 3 %", "at most 0.5 %"));
+    assert!(!rejected.refuses() && rejected.sentence().contains("at most 3 % instead of at most 0.5 %"));
+    assert!(inspection.next.starts_with("no gate refuses it"), "{}", inspection.next);
+}
+
+#[test]
+fn what_was_overridden_stands_in_publication_and_journal() {
+    let (dir, name) = refused();
+    let options = PublishOptions { accept: Some("a first night".to_owned()), ..PublishOptions::default() };
+    let before = Timestamp::now();
+    Store::new(dir.path(), "tester").publish(&name, &options).unwrap();
+    let inspection = inspect(dir.path(), &name);
+    assert_eq!((inspection.state, inspection.current), (State::Published, true));
+    let accepted = inspection.publication.accepted.unwrap();
+    assert_eq!((accepted.reason.as_str(), accepted.by.as_str()), ("a first night", "tester"));
+    assert_eq!(accepted.gates, [Gate::Rejected, Gate::Incomplete]);
+    assert!(before <= accepted.at && accepted.at <= Timestamp::now());
+    let [built, published] = &inspection.journal[..] else { panic!("{:?}", inspection.journal) };
+    assert_eq!(built.event, Event::Built { generation: name });
+    let overrode = vec![Gate::Rejected, Gate::Incomplete];
+    assert_eq!(published.event, Event::Published { generation: name, before: None, overrode });
+    assert_eq!(published.why.as_deref(), Some("a first night"));
+    let journal = fs::read_to_string(dir.path().join("journal.ndjson")).unwrap();
+    assert!(journal.contains(r#""overrode":["rejected","incomplete"]"#), "{journal}");
+}
+
+#[test]
+fn a_reason_that_overrides_nothing_lists_no_gate() {
+    let (dir, names) = published(&["2026-11-21"]);
+    let journal = fs::read_to_string(snapshots(&dir).join("journal.ndjson")).unwrap();
+    assert!(!journal.contains("overrode"), "{journal}");
+    assert_eq!(inspect(&snapshots(&dir), &names[0]).publication.accepted, None);
+}
+
+#[test]
+fn the_gates_judge_beside_what_is_current_and_the_journal_is_that_of_one() {
+    let (dir, names) = published(&["2026-11-20", "2026-11-21", "2026-11-22"]);
+    let dir = snapshots(&dir);
+    let store = Store::new(&dir, "tester");
+    let retired = inspect(&dir, &names[1]);
+    assert_eq!((retired.state, retired.compared_with), (State::Retired, Some(names[2])));
+    let as_of = gate(&retired, Gate::AsOf);
+    assert_eq!((as_of.refuses(), as_of.room), (true, Some(-1.0)));
+    assert!(as_of.sentence().contains("1 days beyond the limit"), "{}", as_of.sentence());
+    let people = gate(&retired, Gate::People);
+    assert_eq!((people.refuses(), people.room), (false, Some(0.02)));
+    let seqs: Vec<_> = retired.journal.iter().map(|line| line.seq).collect();
+    assert_eq!(seqs, [3, 4, 6], "built, published, replaced");
+    assert!(retired.next.contains(&format!("--to {}", names[1])), "{}", retired.next);
+
+    store.rollback(None, Some("bad dates".to_owned())).unwrap();
+    let taken_back = inspect(&dir, &names[2]);
+    assert_eq!((taken_back.state, taken_back.why.as_deref()), (State::RolledBack, Some("bad dates")));
+    assert!(gate(&taken_back, Gate::RolledBack).refuses());
+    assert!(taken_back.next.starts_with("refused by rolled_back"), "{}", taken_back.next);
+    let unknown: GenerationName = "2026-11-22-000000000000".parse().unwrap();
+    let error = store.inspect(&unknown, &GateLimits::default(), &[]).unwrap_err();
+    assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
+}
+
+/// A signed generation whose files can be changed.
+fn signed(key: &SigningKey) -> (tempfile::TempDir, GenerationName) {
+    let dir = tempfile::tempdir().unwrap();
+    let report = build_with(&data("extract.csv"), dir.path(), |options| {
+        options.accept = Some("a test".to_owned());
+        options.signing_key = Some(key.clone());
+    });
+    let name = report.unwrap().generation;
+    let folder = dir.path().join(&name);
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(&folder).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o600)).unwrap();
+    }
+    (dir, name.parse().unwrap())
+}
+
+#[test]
+fn signatures_are_told_as_they_stand() {
+    let (key, other) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
+    let (dir, name) = signed(&key);
+    let check = |keys: &[PublicKey], expected: [SignatureState; 2]| {
+        let inspected =
+            Store::new(dir.path(), "tester").inspect(&name, &GateLimits::default(), keys).unwrap();
+        let states: Vec<_> = inspected.signatures.iter().map(|signature| signature.state).collect();
+        assert_eq!(states, expected);
+        inspected.signatures
+    };
+    let both = |state| [state, state];
+    let present = check(&[], both(SignatureState::Present));
+    assert_eq!(present[0].key, Some(key.public().id()));
+    check(&[other.public(), key.public()], both(SignatureState::Valid));
+    check(&[other.public()], both(SignatureState::OtherKey));
+    let path = dir.path().join(name.to_string()).join("publication.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("a test", "a jest")).unwrap();
+    check(&[key.public()], [SignatureState::Valid, SignatureState::Wrong]);
+    fs::write(path.with_extension("json.sig"), "nothing\n").unwrap();
+    check(&[key.public()], [SignatureState::Valid, SignatureState::Damaged]);
+    fs::remove_file(path.with_extension("json.sig")).unwrap();
+    check(&[], [SignatureState::Present, SignatureState::Absent]);
+}
+
+#[test]
+fn a_file_that_is_cut_off_or_missing_is_told() {
+    let (dir, name) = signed(&SigningKey::from_bytes(&[1; 32]));
+    let folder = dir.path().join(name.to_string());
+    let file = |of: &str| {
+        let files = inspect(dir.path(), &name).files;
+        files.into_iter().find(|file| file.name == of).unwrap()
+    };
+    let content = file("content.json");
+    let digest = blake3::hash(&fs::read(folder.join("content.json")).unwrap()).to_hex().to_string();
+    assert_eq!((content.whole, content.blake3), (true, Some(digest)));
+    let records = file("records.bin");
+    assert_eq!((records.whole, records.length), (true, records.listed_length));
+    fs::write(folder.join("records.bin"), "short").unwrap();
+    let cut = file("records.bin");
+    assert_eq!((cut.whole, cut.length, cut.listed_length), (false, Some(5), records.listed_length));
+    fs::remove_file(folder.join("index.bin")).unwrap();
+    let missing = file("index.bin");
+    assert_eq!((missing.whole, missing.length), (false, None));
+    assert!(missing.listed_length.is_some() && missing.blake3.is_some());
+}
