@@ -1,5 +1,5 @@
 //! Appending to the ledger on a real disk: one at a time, and in bursts that share their sync; and what a
-//! tracking code costs.
+//! tracking code and the parts of an entry cost.
 
 #![allow(missing_docs, reason = "criterion's macros make items without docs")]
 
@@ -7,44 +7,13 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use benches::as_of;
+use aes::Aes256;
+use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+use benches::{entry, ledger_keys};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use engine::{Care, IdKind, Notices, PersonId, Reason};
-use ledger::{
-    Channel, Entry, Language, Ledger, LedgerKeys, LedgerReader, Month, Options, Outcome, Pending, ProviderId,
-    RULES_VERSION, RealDisk,
-};
+use ledger::{Ledger, LedgerReader, Options, Pending, RealDisk};
 
 const BURSTS: [u64; 3] = [1, 64, 1024];
-
-fn entry() -> Entry {
-    Entry {
-        time_ms: 1_795_305_600_000,
-        channel: Channel::General,
-        provider: ProviderId::parse("bench").expect("a provider ID"),
-        person: PersonId::parse(IdKind::National, "0499370899").expect("the contract's example").into(),
-        care: Care::Outpatient,
-        service_day: as_of(),
-        language: Language::Persian,
-        outcome: Outcome::Covered,
-        reason: Reason::Active,
-        notices: Notices::default(),
-        end: None,
-        open_ended: true,
-        generation: [1; 6],
-        as_of: as_of(),
-        decided_by: None,
-        rules_version: RULES_VERSION,
-        idempotency: None,
-    }
-}
-
-fn keys() -> Arc<LedgerKeys> {
-    Arc::new(
-        LedgerKeys::new(1, &[1; 32], 1, &[2; 32])
-            .with_month(Month::parse("2026-11").expect("a month"), &[3; 32]),
-    )
-}
 
 /// Beside the other bench data, so that it is not on a memory file system.
 fn folder() -> tempfile::TempDir {
@@ -55,14 +24,15 @@ fn folder() -> tempfile::TempDir {
 fn append(criterion: &mut Criterion) {
     let folder = folder();
     let disk = RealDisk::create(folder.path()).expect("the folder can be written");
-    let ledger = Ledger::open_or_init(&disk, 1, keys(), Options::default()).expect("an empty folder");
+    let ledger =
+        Ledger::open_or_init(&disk, 1, Arc::new(ledger_keys()), Options::default()).expect("an empty folder");
     let mut group = criterion.benchmark_group("ledger/append");
     for burst in BURSTS {
         group.throughput(Throughput::Elements(burst));
         group.bench_function(BenchmarkId::from_parameter(burst), |bencher| {
             bencher.iter(|| {
                 let appended: Vec<Pending> =
-                    (0..burst).map(|_| ledger.append(entry()).expect("the queue has room")).collect();
+                    (0..burst).map(|_| ledger.append(entry(1)).expect("the queue has room")).collect();
                 appended.into_iter().for_each(|pending| {
                     pending.wait().expect("the disk works");
                 });
@@ -76,8 +46,8 @@ fn append(criterion: &mut Criterion) {
 fn tracking_code(criterion: &mut Criterion) {
     let folder = folder();
     let disk = RealDisk::create(folder.path()).expect("the folder can be written");
-    Ledger::init(&disk, 1, &keys()).expect("an empty folder");
-    let reader = LedgerReader::open(&disk, keys()).expect("it was just made");
+    Ledger::init(&disk, 1, &ledger_keys()).expect("an empty folder");
+    let reader = LedgerReader::open(&disk, Arc::new(ledger_keys())).expect("it was just made");
     let mut sequence = 0;
     criterion.bench_function("ledger/tracking-code", |bencher| {
         bencher.iter(|| {
@@ -87,5 +57,33 @@ fn tracking_code(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, append, tracking_code);
+/// What the chain and the encryption cost of an entry: the same primitives over as many bytes as ledger/FORMAT.md
+/// says. The writer itself cannot be had without them.
+fn entry_parts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ledger/entry");
+    let (key, before, slot) = ([1; 32], [2; 16], [3; 124]);
+    group.bench_function("tag", |bencher| {
+        bencher.iter(|| {
+            let mut hasher = blake3::Hasher::new_keyed(black_box(&key));
+            hasher.update(black_box(&before)).update(black_box(&slot));
+            hasher.finalize()
+        });
+    });
+    let cipher = Aes256::new(&Array::from(key));
+    group.bench_function("person", |bencher| {
+        bencher.iter(|| {
+            let mut blocks = black_box([Array::from([4; 16]), Array::from([5; 16])]);
+            cipher.encrypt_blocks(&mut blocks);
+            blocks
+        });
+    });
+    group.bench_function("digest", |bencher| {
+        let slots = vec![6; 144 * 64];
+        let mut hasher = blake3::Hasher::new();
+        bencher.iter(|| hasher.update(black_box(&slots)).count());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, append, tracking_code, entry_parts);
 criterion_main!(benches);

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::{Day, IdKind, MobileKey, PersonId};
+use engine::{Care, Day, IdKind, MobileKey, Notices, PersonId, Reason};
+use ledger::{Channel, Entry, Language, LedgerKeys, Month, Outcome, ProviderId, RULES_VERSION};
 use snapshots::synth::{SynthOptions, TargetsOptions, synthesize};
 use snapshots::{BuildOptions, Generation, build, open_current};
 
@@ -88,6 +89,42 @@ impl Population {
         synthesize(&options, &|_| {}).expect("the target folder can be written");
         build_into(&self.extract(), &self.snapshots());
     }
+}
+
+/// Entry number so and so of a ledger to be measured; no two neighbours are about the same person.
+///
+/// # Panics
+/// Never: all it is made of is valid.
+pub fn entry(number: u64) -> Entry {
+    let person = PersonId::from_u64(IdKind::National, 499_370_000 + number % 600_000 + 1);
+    Entry {
+        time_ms: 1_795_305_600_000 + number / 10,
+        channel: Channel::General,
+        provider: ProviderId::parse("bench").expect("a provider ID"),
+        person: person.expect("nine digits").into(),
+        care: Care::Outpatient,
+        service_day: as_of(),
+        language: Language::Persian,
+        outcome: Outcome::Covered,
+        reason: Reason::Active,
+        notices: Notices::default(),
+        end: None,
+        open_ended: true,
+        generation: [1; 6],
+        as_of: as_of(),
+        decided_by: None,
+        rules_version: RULES_VERSION,
+        idempotency: None,
+    }
+}
+
+/// The keys of ledgers to be measured.
+///
+/// # Panics
+/// Never: the month is one.
+pub fn ledger_keys() -> LedgerKeys {
+    let month = Month::parse("2026-11").expect("a month");
+    LedgerKeys::new(1, &[1; 32], 1, &[2; 32]).with_month(month, &[3; 32])
 }
 
 /// Builds an extract of a population into a snapshots folder.

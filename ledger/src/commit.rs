@@ -17,7 +17,7 @@ use crate::keys::LedgerKeys;
 use crate::record::Record;
 use crate::segment::Segment;
 use crate::tracking_code::SEQUENCE_MAX;
-use crate::waiters::{STRAGGLER_WAIT, Waiters};
+use crate::waiters::Waiters;
 use crate::writer::Writer;
 
 /// What appending threads and the commit thread share.
@@ -67,7 +67,13 @@ enum Work {
     Batch,
     Close,
     Stop,
-    WakeAll,
+}
+
+/// Records that were queued together: the first one's sequence, and how many there was room for.
+#[derive(Clone, Copy)]
+pub(crate) struct Queued {
+    pub(crate) first: u64,
+    pub(crate) count: usize,
 }
 
 impl Shared {
@@ -82,7 +88,7 @@ impl Shared {
         Shared {
             ledger,
             keys,
-            waiters: Waiters::new(),
+            waiters: Waiters::default(),
             queue_len_max,
             queue: Mutex::new(Queue {
                 records: Vec::with_capacity(queue_len_max.min(BATCH_LEN_MAX as usize)),
@@ -98,30 +104,30 @@ impl Shared {
         }
     }
 
-    /// Queues a record; its sequence.
-    pub(crate) fn push(&self, record: Record) -> Result<u64, AppendError> {
+    /// Queues records in their order, the first ones if there is no room for all.
+    pub(crate) fn push(&self, records: impl ExactSizeIterator<Item = Record>) -> Result<Queued, AppendError> {
         let mut queue = self.queue.lock();
         match queue.state {
             State::Running => {}
             State::Closing | State::Abandoned => return Err(AppendError::Closed),
             State::Failed => return Err(AppendError::Failed),
         }
-        if queue.records.len() >= self.queue_len_max {
-            return Err(AppendError::Full);
-        }
-        let sequence = queue.next_sequence;
+        let first = queue.next_sequence;
+        let room = self.queue_len_max.saturating_sub(queue.records.len());
         // The last one is for the closing entry.
-        if sequence >= SEQUENCE_MAX {
-            return Err(AppendError::Exhausted);
+        let sequences = usize::try_from(SEQUENCE_MAX.saturating_sub(first)).unwrap_or(usize::MAX);
+        let count = records.len().min(room).min(sequences);
+        if count == 0 {
+            return Err(if sequences == 0 { AppendError::Exhausted } else { AppendError::Full });
         }
-        queue.records.push(record);
-        queue.next_sequence += 1;
+        queue.records.extend(records.take(count));
+        queue.next_sequence += count as u64;
         let asleep = std::mem::take(&mut queue.asleep);
         drop(queue);
         if asleep {
             self.work.notify_one();
         }
-        Ok(sequence)
+        Ok(Queued { first, count })
     }
 
     /// What became of a sequence; none while it is under way.
@@ -179,9 +185,9 @@ impl Shared {
         catalog.open = None;
     }
 
-    fn publish(&self, sequence: u64) -> bool {
-        let before = self.durable.swap(sequence, Ordering::AcqRel);
-        self.waiters.wake(before, sequence)
+    fn publish(&self, sequence: u64) {
+        self.durable.store(sequence, Ordering::Release);
+        self.waiters.wake(sequence);
     }
 
     /// Nothing is taken or written from now on; all that wait are told.
@@ -191,12 +197,11 @@ impl Shared {
         queue.state = State::Failed;
         queue.records.clear();
         drop(queue);
-        self.waiters.wake(u64::MAX, u64::MAX);
+        self.waiters.wake(u64::MAX);
     }
 
-    /// Waits for something to do, and moves what is queued into the empty `batch`. `left` says whether some
-    /// that are ready have not been woken yet.
-    fn next(&self, batch: &mut Vec<Record>, left: bool) -> Work {
+    /// Waits for something to do, and moves what is queued into the empty `batch`.
+    fn next(&self, batch: &mut Vec<Record>) -> Work {
         let mut queue = self.queue.lock();
         loop {
             if !queue.records.is_empty() {
@@ -212,12 +217,7 @@ impl Shared {
                 State::Abandoned | State::Failed => return Work::Stop,
                 State::Running => queue.asleep = true,
             }
-            if !left {
-                self.work.wait(&mut queue);
-            } else if self.work.wait_for(&mut queue, STRAGGLER_WAIT).timed_out() && queue.records.is_empty() {
-                queue.asleep = false;
-                return Work::WakeAll;
-            }
+            self.work.wait(&mut queue);
         }
     }
 }
@@ -234,14 +234,13 @@ pub(crate) fn run(writer: Writer, shared: &Shared) {
 }
 
 fn serve(mut writer: Writer, shared: &Shared) -> std::io::Result<()> {
-    let (mut batch, mut left) = (Vec::new(), false);
+    let mut batch = Vec::new();
     loop {
-        match shared.next(&mut batch, left) {
+        match shared.next(&mut batch) {
             Work::Batch => {
-                writer.write(&batch, |sequence| left = shared.publish(sequence))?;
+                writer.write(&batch, |sequence| shared.publish(sequence))?;
                 batch.clear();
             }
-            Work::WakeAll => left = shared.waiters.wake(writer.sequence() - 1, writer.sequence() - 1),
             Work::Close => return writer.close(),
             Work::Stop => return Ok(()),
         }

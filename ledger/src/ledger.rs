@@ -12,6 +12,7 @@ use crate::counts::Stats;
 use crate::disk::{Disk, DiskLock};
 use crate::error::{AppendError, FindError, InitError, OpenError, ReadError};
 use crate::folder::{self, Identity};
+use crate::gather::{Courier, Gatherer, gather};
 use crate::index::IndexError;
 use crate::indexer::Indexer;
 use crate::keys::LedgerKeys;
@@ -153,18 +154,14 @@ impl Ledger {
         let thread = thread.spawn(move || commit::run(writer, &committer)).map_err(io)?;
         let thread = Mutex::new(Some(thread));
         let torn_bytes = recovered.torn_bytes;
-        let indexer =
-            Indexer::start(disk.again(), shared.clone(), identity.clone(), options.ahead).map_err(io)?;
-        Ok(Ledger {
-            shared,
-            disk: disk.again(),
-            identity,
-            torn_bytes,
-            clock_ms,
-            indexer,
-            thread,
-            _lock: lock,
-        })
+        let indexer = Arc::new(Indexer::new(disk.again(), shared.clone(), identity.clone()));
+        let disk = disk.again();
+        let ledger = Ledger { shared, disk, identity, torn_bytes, clock_ms, indexer, thread, _lock: lock };
+        if options.ahead {
+            // Should that fail, the ledger is dropped, and with it the commit thread ends.
+            ledger.indexer.start().map_err(io)?;
+        }
+        Ok(ledger)
     }
 
     /// Queues an entry or an act; never blocks on the disk. It counts once the [`Pending`] says so.
@@ -172,8 +169,13 @@ impl Ledger {
     /// # Errors
     /// [`AppendError`]; nothing was queued.
     pub fn append(&self, record: impl Into<Record>) -> Result<Pending, AppendError> {
-        let sequence = self.shared.push(record.into())?;
-        Ok(Pending::new(self.shared.clone(), sequence))
+        let queued = self.shared.push(std::iter::once(record.into()))?;
+        Ok(Pending::new(self.shared.clone(), queued.first))
+    }
+
+    /// A gatherer for the calling thread, for whoever appends many at a time; its courier is to be spawned there.
+    pub fn gather(&self) -> (Gatherer, Courier) {
+        gather(self.shared.clone())
     }
 
     /// The inquiry that a code stands for, read from the disk; none when the code's key is not here, when no

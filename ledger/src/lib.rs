@@ -3,7 +3,8 @@
 //! Flow of an append: `ledger` queues a [`Record`] and gives it a sequence; the commit thread in `commit` hands all
 //! that waits to `writer`, which packs (`record`, `entry`, `format`), chains (`keys`), writes and syncs it as one
 //! batch, and seals a segment and begins the next when it is time; `prepare` makes that one's file ahead. [`Pending`]
-//! resolves, woken through `waiters`. Flow of a start: `folder` says which ledger this is, `chain` checks headers,
+//! resolves, woken through `waiters`. A thread with many requests appends through `gather`: it queues all that its
+//! tasks appended in one go, and is woken once per sync. Flow of a start: `folder` says which ledger this is, `chain` checks headers,
 //! seals and mark, `walk` the entries of an unsealed end, and `recovery` seals it. [`LedgerReader`] reads without the
 //! write role, `verify` reads all. `search` finds a person's entries through `index`, which `indexer` keeps beside the
 //! commits. FORMAT.md has every byte.
@@ -22,6 +23,7 @@ mod error;
 mod ff1;
 mod folder;
 mod format;
+mod gather;
 mod handover;
 mod idempotency;
 mod index;
@@ -64,6 +66,7 @@ pub use error::{
     AppendError, Damage, DamageKind, FindError, HeaderFault, InitError, NumberFileError, OpenError, ReadError,
 };
 pub use format::RULES_VERSION;
+pub use gather::{Courier, Gathered, Gatherer};
 pub use handover::{AskError, ask};
 pub use idempotency::{Asker, Idempotency, Question};
 pub use index::IndexError;

@@ -8,7 +8,6 @@ use std::thread::Thread;
 use crate::commit::Shared;
 use crate::error::AppendError;
 use crate::tracking_code::TrackingCode;
-use crate::waiters::Mailbox;
 
 /// Resolves when the entry is on stable storage, or when it is known that it will not get there. Dropping it
 /// does not take the entry back.
@@ -16,8 +15,8 @@ use crate::waiters::Mailbox;
 pub struct Pending {
     shared: Arc<Shared>,
     receipt: Receipt,
-    /// Where it is registered, once it has had to wait.
-    mailbox: Option<Arc<Mailbox>>,
+    /// Once it has had to wait.
+    registered: bool,
 }
 
 /// Where an entry is, for good.
@@ -29,11 +28,17 @@ pub struct Receipt {
     pub tracking_code: TrackingCode,
 }
 
+impl Receipt {
+    pub(crate) fn new(shared: &Shared, sequence: u64) -> Receipt {
+        Receipt { sequence, tracking_code: shared.keys.code(shared.ledger, sequence) }
+    }
+}
+
 impl Pending {
     pub(crate) fn new(shared: Arc<Shared>, sequence: u64) -> Pending {
         // Computed here, beside the sync and outside of every lock.
-        let tracking_code = shared.keys.code(shared.ledger, sequence);
-        Pending { shared, receipt: Receipt { sequence, tracking_code }, mailbox: None }
+        let receipt = Receipt::new(&shared, sequence);
+        Pending { shared, receipt, registered: false }
     }
 
     /// The sequence that the entry has, if it gets to stable storage.
@@ -55,13 +60,6 @@ impl Pending {
             }
         }
     }
-
-    /// Takes it out of the mailbox, and passes on a wake-up that was meant for its neighbours too.
-    fn leave(&mut self) {
-        if let Some(mailbox) = self.mailbox.take() {
-            mailbox.leave(self.receipt.sequence, self.shared.durable());
-        }
-    }
 }
 
 impl Future for Pending {
@@ -71,20 +69,21 @@ impl Future for Pending {
         let this = &mut *self;
         let (shared, sequence) = (&this.shared, this.receipt.sequence);
         if shared.outcome(sequence).is_none() {
-            let mailbox = this.mailbox.get_or_insert_with(|| shared.waiters.mailbox());
-            if mailbox.enter(sequence, context.waker(), || shared.outcome(sequence).is_some()) {
-                return Poll::Pending;
-            }
+            this.registered |=
+                shared.waiters.enter(sequence, context.waker(), || shared.outcome(sequence).is_some());
         }
-        let result = shared.outcome(sequence).expect("an outcome stays");
-        this.leave();
-        Poll::Ready(result.map(|()| this.receipt))
+        match shared.outcome(sequence) {
+            Some(result) => Poll::Ready(result.map(|()| this.receipt)),
+            None => Poll::Pending,
+        }
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.leave();
+        if self.registered {
+            self.shared.waiters.leave(self.receipt.sequence);
+        }
     }
 }
 

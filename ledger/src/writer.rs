@@ -91,11 +91,6 @@ impl Writer {
         })
     }
 
-    /// The sequence of the next entry.
-    pub(crate) fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
     /// Writes records, each as a batch of its own as far as a segment has room, and syncs; tells after each batch
     /// how far it is.
     pub(crate) fn write(&mut self, mut records: &[Record], mut tell: impl FnMut(u64)) -> io::Result<()> {

@@ -27,7 +27,8 @@ pub(crate) enum View {
 /// One answer in one view.
 pub(crate) struct Answer<'a> {
     pub(crate) entry: &'a Entry,
-    pub(crate) tracking_code: TrackingCode,
+    /// None where it goes to nobody.
+    pub(crate) tracking_code: Option<TrackingCode>,
     /// The entry's time.
     pub(crate) answered_at: Moment,
     pub(crate) view: View,
@@ -44,7 +45,7 @@ impl Answer<'_> {
     fn put_answer<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let Entry { language, service_day, .. } = *self.entry;
         let (status, message) = status(self.entry);
-        map.serialize_entry("tracking_code", &Shown(self.tracking_code))?;
+        map.serialize_entry("tracking_code", &self.tracking_code.map(Shown))?;
         map.serialize_entry("status", status)?;
         map.serialize_entry("message", message.of(language))?;
         map.serialize_entry("notices", &NoticeList(self.entry.notices, language))?;
@@ -85,6 +86,36 @@ impl Serialize for Answer<'_> {
         if self.view != View::Provider {
             self.put_grounds(&mut map)?;
         }
+        map.end()
+    }
+}
+
+/// What a search of the desk gives: a page of inquiries about a person, the newest first.
+pub(crate) struct DeskPage<'a> {
+    pub(crate) first_day: Day,
+    pub(crate) last_day: Day,
+    pub(crate) inquiries: Vec<Answer<'a>>,
+    pub(crate) next_cursor: Option<&'a str>,
+    pub(crate) segments_not_searchable: u64,
+}
+
+impl DeskPage<'_> {
+    /// The JSON.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts, dates and codes are always JSON")
+    }
+}
+
+impl Serialize for DeskPage<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("from", &Shown(self.first_day.iso()))?;
+        map.serialize_entry("from_jalali", &Shown(self.first_day.jalali_text()))?;
+        map.serialize_entry("to", &Shown(self.last_day.iso()))?;
+        map.serialize_entry("to_jalali", &Shown(self.last_day.jalali_text()))?;
+        map.serialize_entry("inquiries", &self.inquiries)?;
+        map.serialize_entry("next_cursor", &self.next_cursor)?;
+        map.serialize_entry("segments_not_searchable", &self.segments_not_searchable)?;
         map.end()
     }
 }
@@ -170,7 +201,7 @@ mod tests {
     }
 
     fn json(entry: &Entry, view: View) -> String {
-        let tracking_code = TrackingCode::parse("0000000000000000").unwrap();
+        let tracking_code = TrackingCode::parse("0000000000000000").ok();
         let answered_at = Clock::new().at(entry.time_ms).unwrap();
         String::from_utf8(Answer { entry, tracking_code, answered_at, view }.to_json()).unwrap()
     }

@@ -62,7 +62,7 @@ pub(crate) fn read_general(
     let mut faults = Vec::new();
     let person = noted(&mut faults, Field::PersonId, check_person(&fields));
     noted(&mut faults, Field::IdKind, check_kind(&fields));
-    let service_day = check_service_day(&fields).and_then(|day| match day {
+    let service_day = check_day(&fields, Field::ServiceDate).and_then(|day| match day {
         Some(day) if !may_ask_day(day) => Err(Code::DateNotAllowed),
         day => Ok(day),
     });
@@ -83,7 +83,7 @@ pub(crate) fn read_personal(body: &[u8]) -> Result<PersonalInquiry, Refused> {
     let person = noted(&mut faults, Field::PersonId, check_person(&fields));
     noted(&mut faults, Field::IdKind, check_kind(&fields));
     let mobile = noted(&mut faults, Field::Mobile, check_mobile(&fields));
-    let service_day = noted(&mut faults, Field::ServiceDate, check_service_day(&fields));
+    let service_day = noted(&mut faults, Field::ServiceDate, check_day(&fields, Field::ServiceDate));
     match (person.flatten(), mobile, service_day) {
         (Some(person), Some(mobile), Some(service_day)) if faults.is_empty() => {
             Ok(PersonalInquiry { person, mobile, service_day })
@@ -106,7 +106,7 @@ impl Caller {
     }
 }
 
-fn known_fields(body: &[u8], form: Form) -> Result<Fields<'_>, Refused> {
+pub(crate) fn known_fields(body: &[u8], form: Form) -> Result<Fields<'_>, Refused> {
     let fields = read(body, form).map_err(|_| Refused::Malformed)?;
     if fields.unknown().is_empty() {
         return Ok(fields);
@@ -130,16 +130,16 @@ fn echoed(name: &str) -> Cow<'static, str> {
     }
 }
 
-fn noted<T>(faults: &mut Vec<Fault>, field: Field, checked: Result<T, Code>) -> Option<T> {
+pub(crate) fn noted<T>(faults: &mut Vec<Fault>, field: Field, checked: Result<T, Code>) -> Option<T> {
     checked.map_err(|code| faults.push(Fault { field: Cow::Borrowed(field.name()), code })).ok()
 }
 
 /// The text of a field, if it is there.
-fn optional<'a>(fields: &'a Fields<'_>, field: Field) -> Result<Option<&'a str>, Code> {
+pub(crate) fn optional<'a>(fields: &'a Fields<'_>, field: Field) -> Result<Option<&'a str>, Code> {
     match fields.value(field) {
         Value::Absent => Ok(None),
         Value::Text(text) => Ok(Some(text)),
-        Value::Wrong => Err(Code::BadType),
+        Value::Number(_) | Value::Wrong => Err(Code::BadType),
     }
 }
 
@@ -147,7 +147,7 @@ fn required<'a>(fields: &'a Fields<'_>, field: Field) -> Result<&'a str, Code> {
     optional(fields, field)?.ok_or(Code::Required)
 }
 
-fn check_kind(fields: &Fields<'_>) -> Result<IdKind, Code> {
+pub(crate) fn check_kind(fields: &Fields<'_>) -> Result<IdKind, Code> {
     match optional(fields, Field::IdKind)? {
         None => Ok(IdKind::National),
         Some(code) => IdKind::from_code(code).ok_or(Code::BadEnum),
@@ -156,7 +156,7 @@ fn check_kind(fields: &Fields<'_>) -> Result<IdKind, Code> {
 
 /// The ID. When its kind is faulty there is none, but what no kind allows is a fault all the same: the
 /// numbers of foreign nationals have the wider shape.
-fn check_person(fields: &Fields<'_>) -> Result<Option<PersonId>, Code> {
+pub(crate) fn check_person(fields: &Fields<'_>) -> Result<Option<PersonId>, Code> {
     let cell = required(fields, Field::PersonId)?;
     let kind = check_kind(fields).ok();
     match PersonId::parse(kind.unwrap_or(IdKind::Foreign), cell) {
@@ -166,8 +166,8 @@ fn check_person(fields: &Fields<'_>) -> Result<Option<PersonId>, Code> {
     }
 }
 
-fn check_service_day(fields: &Fields<'_>) -> Result<Option<Day>, Code> {
-    let parsed = optional(fields, Field::ServiceDate)?.map(Day::parse).transpose();
+pub(crate) fn check_day(fields: &Fields<'_>, field: Field) -> Result<Option<Day>, Code> {
+    let parsed = optional(fields, field)?.map(Day::parse).transpose();
     parsed.map_err(|error| match error {
         DateError::BadDate => Code::BadDate,
         DateError::OutOfRange => Code::DateOutOfRange,

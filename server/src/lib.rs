@@ -13,6 +13,7 @@ mod admin_request;
 mod answer;
 pub mod cli;
 mod clock;
+mod desk_request;
 mod http;
 mod idempotency;
 mod inquiry;

@@ -20,12 +20,15 @@ pub(crate) enum Endpoint {
     Admin = 3,
     /// Everything else but the health endpoints.
     Other = 4,
+    /// `POST /v1/desk/search`.
+    DeskSearch = 5,
 }
 
-const ENDPOINTS: [(Endpoint, &str); 5] = [
+const ENDPOINTS: [(Endpoint, &str); 6] = [
     (Endpoint::Inquiries, "inquiries"),
     (Endpoint::PersonalInquiries, "personal_inquiries"),
     (Endpoint::Lookup, "lookup"),
+    (Endpoint::DeskSearch, "desk_search"),
     (Endpoint::Admin, "admin"),
     (Endpoint::Other, "other"),
 ];

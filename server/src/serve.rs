@@ -176,9 +176,8 @@ where
 {
     let (providers, seen) = ProviderFile::open(&parts.providers_file)?;
     let (served, providers) = (Arc::new(Served::default()), Arc::new(providers));
-    let body_timeout = Duration::from_millis(settings.body_timeout_ms);
     let keys = Keys::new(settings.idempotency_keys_max);
-    let state = State::new(served.clone(), providers.clone(), parts.ledger, keys, body_timeout);
+    let state = State::new(served.clone(), providers.clone(), parts.ledger, settings, keys);
     let state = Data::new(state);
     let keys = Rebuild::start(state.clone().into_inner()).map_err(ServeError::Start)?;
     let http = start_http(settings.clone(), state.clone(), extra, events)?;

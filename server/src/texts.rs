@@ -206,6 +206,17 @@ codes! {
         "این تاریخ برای این کلید مجاز نیست" / "This key may not ask about this date",
         "این کلید تنها درباره تاریخ‌های مجاز خود می‌پرسد: امروز، یا برای رسیدگی به اسناد ۳۶۵ روز گذشته"
         / "A key may ask about its own dates only: today, or for claims also the last 365 days";
+    BadSpan 422 "bad_span":
+        "بازه روزها نادرست است" / "Not a span of days",
+        "روز نخست نباید پس از روز آخر باشد و بازه نباید از ۴۰۰ روز بیشتر باشد"
+        / "The first day may not be after the last one, and the span may not exceed 400 days";
+    BadLimit 422 "bad_limit":
+        "تعداد نادرست است" / "Not a number of inquiries",
+        "تعداد باید عددی صحیح از ۱ تا ۱۰۰ باشد" / "Give a whole number from 1 to 100";
+    BadCursor 422 "bad_cursor":
+        "نشانگر صفحه نادرست است" / "Not a cursor of this search",
+        "نشانگر صفحه از جست‌وجوی همین شخص نیست؛ جست‌وجو را بدون آن از نو آغاز کنید"
+        / "The cursor is not from a search for this person; begin again without it";
     BadGeneration 422 "bad_generation":
         "نام نسخه نادرست است" / "Not the name of a generation",
         "نام نسخه به شکل 2026-11-22-3fa9c1d2e4b5 است"

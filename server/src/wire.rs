@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A request's fields, in the order in which faults in them are reported.
+/// The fields of all requests, in the order in which faults in them are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Field {
@@ -20,11 +20,20 @@ pub(crate) enum Field {
     ServiceDate = 3,
     /// Outpatient or inpatient; general inquiries only.
     Care = 4,
+    /// The first day of a search.
+    From = 5,
+    /// The last day of a search.
+    To = 6,
+    /// Inquiries on a page of a search.
+    Limit = 7,
+    /// Where the page before ended.
+    Cursor = 8,
 }
 
-impl Field {
-    const ALL: [Field; 5] = [Field::PersonId, Field::IdKind, Field::Mobile, Field::ServiceDate, Field::Care];
+/// How many fields there are.
+const FIELDS: usize = 9;
 
+impl Field {
     /// The name in JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -33,26 +42,35 @@ impl Field {
             Field::Mobile => "mobile",
             Field::ServiceDate => "service_date",
             Field::Care => "care",
+            Field::From => "from",
+            Field::To => "to",
+            Field::Limit => "limit",
+            Field::Cursor => "cursor",
         }
     }
 }
 
-/// Which of the two requests a body is.
+/// Which request a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `POST /v1/inquiries`.
     General,
     /// `POST /v1/personal-inquiries`.
     Personal,
+    /// `POST /v1/desk/search`.
+    DeskSearch,
 }
 
 impl Form {
     fn field(self, name: &str) -> Option<Field> {
-        let foreign = match self {
-            Form::General => Field::Mobile,
-            Form::Personal => Field::Care,
+        let own: &[Field] = match self {
+            Form::General => &[Field::PersonId, Field::IdKind, Field::ServiceDate, Field::Care],
+            Form::Personal => &[Field::PersonId, Field::IdKind, Field::Mobile, Field::ServiceDate],
+            Form::DeskSearch => {
+                &[Field::PersonId, Field::IdKind, Field::From, Field::To, Field::Limit, Field::Cursor]
+            }
         };
-        Field::ALL.into_iter().find(|&field| field.name() == name && field != foreign)
+        own.iter().copied().find(|field| field.name() == name)
     }
 }
 
@@ -64,13 +82,15 @@ pub(crate) enum Value<'a> {
     Absent,
     /// A string.
     Text(Cow<'a, str>),
+    /// A whole number that is not negative.
+    Number(u64),
     /// Anything else.
     Wrong,
 }
 
 /// A well-formed request.
 pub(crate) struct Fields<'a> {
-    values: [Value<'a>; 5],
+    values: [Value<'a>; FIELDS],
     unknown: Vec<Cow<'a, str>>,
 }
 
@@ -120,7 +140,7 @@ impl<'de> Visitor<'de> for Form {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
         let mut fields = Fields { values: Default::default(), unknown: Vec::new() };
-        let mut seen = [false; 5];
+        let mut seen = [false; FIELDS];
         while let Some(name) = map.next_key_seed(TextSeed)? {
             let Some(field) = self.field(&name) else {
                 map.next_value::<IgnoredAny>()?;
@@ -163,7 +183,7 @@ impl<'de> Visitor<'de> for TextSeed {
     }
 }
 
-/// Any JSON value, of which only a string is kept.
+/// Any JSON value, of which only a string and a whole number are kept.
 struct ValueSeed;
 
 impl<'de> DeserializeSeed<'de> for ValueSeed {
@@ -201,8 +221,8 @@ impl<'de> Visitor<'de> for ValueSeed {
         Ok(Value::Wrong)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Value<'de>, E> {
-        Ok(Value::Wrong)
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number))
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'de>, E> {
@@ -258,7 +278,9 @@ mod tests {
         assert!(matches!(fields.value(Field::ServiceDate), Value::Wrong));
         assert!(matches!(fields.value(Field::Care), Value::Wrong));
         assert!(matches!(fields.value(Field::Mobile), Value::Absent));
-        for value in ["1", "-1", "1.5", "true", "123456789012345678901234567890"] {
+        let limit = read(br#"{"limit":7}"#, Form::DeskSearch).ok().unwrap();
+        assert!(matches!(limit.value(Field::Limit), Value::Number(7)));
+        for value in ["-1", "1.5", "true", "123456789012345678901234567890"] {
             let body = format!("{{\"care\":{value}}}");
             assert!(matches!(
                 read(body.as_bytes(), Form::General).ok().unwrap().value(Field::Care),
@@ -273,5 +295,6 @@ mod tests {
         let unknown = |form| read(body, form).ok().unwrap().unknown().join(" ");
         assert_eq!(unknown(Form::General), "a mobile z");
         assert_eq!(unknown(Form::Personal), "a care z");
+        assert_eq!(unknown(Form::DeskSearch), "a care mobile z");
     }
 }

@@ -10,9 +10,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use benches::{Population, SCALES, Scale, mobile_key};
+use benches::{Population, SCALES, Scale, ledger_keys, mobile_key};
 use clap::Parser;
-use ledger::{Ledger, LedgerKeys, Month, Options, RealDisk};
+use ledger::{Ledger, Options, RealDisk};
 use server::{
     NewProvider, Ownership, Parts, ProviderKind, Running, Scope, ServeSettings, add_provider, baseline, start,
 };
@@ -83,12 +83,8 @@ fn main() -> Result<(), Failure> {
 
 /// The service over the population, with a fresh ledger, and the script that makes `wrk` ask it.
 fn start_service(args: &Args, population: &Population) -> Result<(Running, PathBuf), Failure> {
-    let keys = Arc::new(
-        LedgerKeys::new(1, &[1; 32], 1, &[2; 32])
-            .with_month(Month::parse("2026-11").expect("a month"), &[3; 32]),
-    );
     let disk = RealDisk::create(args.dir.join("ledger"))?;
-    let ledger = Ledger::open_or_init(&disk, 1, keys, Options::default())?;
+    let ledger = Ledger::open_or_init(&disk, 1, Arc::new(ledger_keys()), Options::default())?;
     let providers_file = args.dir.join("providers.toml");
     let provider = NewProvider {
         id: "bench".to_owned(),

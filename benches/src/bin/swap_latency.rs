@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use benches::{Population, SCALES, build_as_of, mobile_key};
+use benches::{Population, SCALES, build_as_of, ledger_keys, mobile_key};
 use clap::{Parser, ValueEnum};
 use engine::{Day, MemoryMode};
-use ledger::{Ledger, LedgerKeys, Month, Options, RealDisk};
+use ledger::{Ledger, Options, RealDisk};
 use serde_json::Value;
 use server::{
     NewProvider, Ownership, Parts, ProviderKind, Running, Scope, ServeSettings, add_provider, start,
@@ -117,8 +117,7 @@ impl Service {
     fn start(args: &Args, population: &Population, snapshots: &Path) -> Result<Service, Failure> {
         let ledger_dir = args.dir.join("ledger");
         let _ = fs::remove_dir_all(&ledger_dir);
-        let month = Month::parse("2026-11").expect("a month");
-        let keys = Arc::new(LedgerKeys::new(1, &[1; 32], 1, &[2; 32]).with_month(month, &[3; 32]));
+        let keys = Arc::new(ledger_keys());
         let ledger = Ledger::open_or_init(&RealDisk::create(ledger_dir)?, 1, keys, Options::default())?;
         let providers_file = args.dir.join("providers.toml");
         let _ = fs::remove_file(&providers_file);

@@ -16,7 +16,7 @@ pub(crate) struct AskArgs {
     #[arg(long, value_name = "ID")]
     person_id: String,
     /// national or foreign
-    #[arg(long, value_name = "KIND", default_value = "national", value_parser = id_kind)]
+    #[arg(long, value_name = "KIND", default_value = "national", value_parser = options::id_kind)]
     id_kind: IdKind,
     /// Today in Tehran if not given
     #[arg(long, value_name = "DATE", value_parser = options::day)]
@@ -24,10 +24,6 @@ pub(crate) struct AskArgs {
     /// outpatient or inpatient
     #[arg(long, value_name = "CARE", default_value = "outpatient", value_parser = care)]
     care: Care,
-}
-
-fn id_kind(text: &str) -> Result<IdKind, String> {
-    IdKind::from_code(text).ok_or_else(|| "give national or foreign".to_owned())
 }
 
 fn care(text: &str) -> Result<Care, String> {

@@ -101,12 +101,15 @@ fn parse(args: Vec<OsString>) -> Result<Cli, Error> {
         // A misspelt variable is told before what is missing without it.
         parsed => environment::check(&Cli::command()).and(parsed).map_err(|error| match args.get(1) {
             Some(command) if command == "ask" => without_digits(error),
+            Some(command) if command == "ledger" && args.get(2).is_some_and(|word| word == "search") => {
+                without_digits(error)
+            }
             _ => error,
         }),
     }
 }
 
-/// Clap's errors quote what was typed: with `ask`, an ID that stands in the wrong place.
+/// Clap's errors quote what was typed: with `ask` and `ledger search`, an ID that stands in the wrong place.
 fn without_digits(mut error: Error) -> Error {
     let masked: Vec<_> = error
         .context()

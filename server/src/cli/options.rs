@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use engine::Day;
+use engine::{Day, IdKind};
 use snapshots::synth::PEOPLE_MAX;
 use snapshots::{GenerationName, PublicKey, Store, read_current};
 
@@ -45,6 +45,11 @@ pub(super) fn people() -> RangedU64ValueParser {
 /// Reads a date argument, Jalali or Gregorian.
 pub(super) fn day(text: &str) -> Result<Day, engine::DateError> {
     Day::parse(text)
+}
+
+/// Reads the kind of an ID.
+pub(super) fn id_kind(text: &str) -> Result<IdKind, String> {
+    IdKind::from_code(text).ok_or_else(|| "give national or foreign".to_owned())
 }
 
 /// The date given, or today in Tehran.

@@ -1,4 +1,4 @@
-//! Results go to stdout; errors to stderr.
+//! Results go to stdout; errors and remarks to stderr.
 
 use std::io::{self, Write};
 
@@ -14,6 +14,12 @@ pub(super) fn line(text: &str) -> Result<(), CommandError> {
 /// Writes a result as one JSON object on one line.
 pub(super) fn json(value: &impl Serialize) -> Result<(), CommandError> {
     line(&serde_json::to_string(value)?)
+}
+
+/// Tells what belongs to no line of the result.
+pub(super) fn note(text: &str) {
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Tells an error.

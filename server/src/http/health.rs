@@ -130,6 +130,8 @@ fn write_ledger(state: &State, text: &mut String) {
         let help = "Days until the ledger's disk is full, at the pace of its last segments.";
         write_value(text, "estehqaq_ledger_disk_days_left", gauge, help, days);
     }
+    let indexes = "Sealed segments whose index for searches of the desk is still to be made.";
+    write_value(text, "estehqaq_ledger_segments_not_indexed", gauge, indexes, stats.segments_not_indexed);
     let writable = u64::from(state.ledger.is_writable());
     write_value(text, "estehqaq_ledger_writable", "gauge", "0 after a failed write or sync.", writable);
 }

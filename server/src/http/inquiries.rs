@@ -201,5 +201,5 @@ fn respond(state: &State, answered: &Answered, view: View) -> Result<HttpRespons
     if *is_replay {
         response.insert_header(IDEMPOTENT_REPLAY);
     }
-    Ok(response.body(Answer { entry, tracking_code: *tracking_code, answered_at, view }.to_json()))
+    Ok(response.body(Answer { entry, tracking_code: Some(*tracking_code), answered_at, view }.to_json()))
 }

@@ -1,9 +1,9 @@
 //! `GET /v1/inquiries/{tracking_code}`: the answer again, from the ledger alone. The provider that asked gets
-//! what it got; the desk also sees who asked, for whom and why.
+//! what it got; the desk also sees who asked, for whom and why, and each of its reads is itself an entry.
 
 use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use ledger::{Channel, Entry, FindError, Outcome, TrackingCode};
+use ledger::{Act, Channel, Deed, Entry, FindError, Found, Outcome, TrackingCode};
 
 use super::{Problem, State, auth, json_headers};
 use crate::answer::{Answer, View};
@@ -21,20 +21,27 @@ async fn look_up(request: &HttpRequest, state: &Data<State>) -> Result<HttpRespo
     let caller = auth::inquirer(request, state)?;
     let typed = request.match_info().get("tracking_code").unwrap_or_default();
     let tracking_code = TrackingCode::parse(typed).map_err(|_| Code::NotFound)?;
-    let entry = find(state, tracking_code).await?;
+    let found = find(state, tracking_code).await?;
+    let Found { ledger, sequence, entry } = found;
     let view = view_for(&caller, &entry).ok_or(Code::NotFound)?;
+    if view == View::Desk {
+        let now = state.clock.now().ok_or_else(|| state.down())?;
+        let deed = Deed::DeskRead { ledger, sequence, revealed: true };
+        state.commit(Act { time_ms: now.unix_ms(), actor: caller.id, deed }).await?;
+    }
     let answered_at = state.clock.at(entry.time_ms).ok_or_else(|| state.down())?;
     let mut response = HttpResponse::Ok();
     json_headers(&mut response, entry.language, "application/json");
+    let tracking_code = Some(tracking_code);
     Ok(response.body(Answer { entry: &entry, tracking_code, answered_at, view }.to_json()))
 }
 
 /// Reads the entry on a thread that may wait for the disk.
-async fn find(state: &Data<State>, tracking_code: TrackingCode) -> Result<Entry, Problem> {
+async fn find(state: &Data<State>, tracking_code: TrackingCode) -> Result<Found, Problem> {
     let reader = state.clone();
     let found = web::block(move || reader.ledger.find(&tracking_code)).await.map_err(|_| state.down())?;
     match found {
-        Ok(Some(found)) => Ok(found.entry),
+        Ok(Some(found)) => Ok(found),
         Ok(None) => Err(Code::NotFound.into()),
         Err(FindError::OtherLedger { .. }) => Err(Code::OtherLedger.into()),
         Err(error) => {

@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 mod baseline;
 mod body;
+mod desk;
 mod health;
 mod inquiries;
 mod keyed;
@@ -31,6 +32,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: web::Data<State>
         .service(only("/v1/inquiries", "POST", web::post().to(inquiries::general)))
         .service(only("/v1/personal-inquiries", "POST", web::post().to(inquiries::personal)))
         .service(only("/v1/inquiries/{tracking_code}", "GET, HEAD", get_or_head().to(lookup::lookup)))
+        .service(only("/v1/desk/search", "POST", web::post().to(desk::search)))
         .service(only("/livez", "GET, HEAD", get_or_head().to(health::livez)))
         .service(only("/readyz", "GET, HEAD", get_or_head().to(health::readyz)))
         .service(only("/metrics", "GET, HEAD", get_or_head().to(health::metrics)))

@@ -1,11 +1,13 @@
 //! What all handlers share: the serving generation, the providers, the ledger, the clock and the counters.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
-use ledger::{AppendError, Entry, Ledger, TrackingCode};
+use ledger::{AppendError, Gatherer, Ledger, Record, TrackingCode};
+use tokio::sync::Semaphore;
 
 use super::Problem;
 use crate::clock::Clock;
@@ -14,6 +16,12 @@ use crate::language::negotiate;
 use crate::metrics::{Endpoint, Metrics};
 use crate::provider_file::ProviderFile;
 use crate::served::Served;
+use crate::settings::ServeSettings;
+
+thread_local! {
+    /// A worker's own end of the ledger, from its first inquiry on. A worker serves one ledger for its life.
+    static GATHERER: OnceCell<Gatherer> = const { OnceCell::new() };
+}
 
 /// How soon a client may ask again after the queue was full.
 const RETRY_AFTER_BUSY_S: u16 = 1;
@@ -29,6 +37,8 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) body_timeout: Duration,
+    /// Searches of the desk that may be under way at once.
+    pub(crate) desk_searches: Arc<Semaphore>,
     stopping: AtomicBool,
     /// So that a failed ledger is logged once, not once for each inquiry.
     ledger_failure_logged: AtomicBool,
@@ -39,8 +49,8 @@ impl State {
         served: Arc<Served>,
         providers: Arc<ProviderFile>,
         ledger: Ledger,
+        settings: &ServeSettings,
         keys: Keys,
-        body_timeout: Duration,
     ) -> State {
         State {
             served,
@@ -50,7 +60,8 @@ impl State {
             ledger,
             keys,
             metrics: Metrics::default(),
-            body_timeout,
+            body_timeout: Duration::from_millis(settings.body_timeout_ms),
+            desk_searches: Arc::new(Semaphore::new(settings.desk_searches_max)),
             stopping: AtomicBool::new(false),
             ledger_failure_logged: AtomicBool::new(false),
         }
@@ -70,21 +81,37 @@ impl State {
         self.served.load().is_some() && self.ledger.is_writable() && !self.is_stopping()
     }
 
-    /// Writes an entry and waits until it is on stable storage. Only then is there a code, and an answer.
-    pub(crate) async fn commit(&self, entry: Entry) -> Result<TrackingCode, Problem> {
-        let pending = self.ledger.append(entry).map_err(|error| self.not_written(error))?;
-        let receipt = pending.await.map_err(|error| self.not_written(error))?;
+    /// Writes an entry, of an inquiry or an act, and waits until it is on stable storage. Only then is there a code, and
+    /// an answer.
+    pub(crate) async fn commit(&self, record: impl Into<Record>) -> Result<TrackingCode, Problem> {
+        let gathered = self.gatherer().append(record).map_err(|error| self.not_written(error))?;
+        let receipt = gathered.await.map_err(|error| self.not_written(error))?;
         Ok(receipt.tracking_code)
+    }
+
+    /// Where this worker appends.
+    fn gatherer(&self) -> Gatherer {
+        let begin = || {
+            let (gatherer, courier) = self.ledger.gather();
+            actix_web::rt::spawn(courier);
+            gatherer
+        };
+        GATHERER.with(|gatherer| gatherer.get_or_init(begin).clone())
     }
 
     pub(super) fn not_written(&self, error: AppendError) -> Problem {
         if error == AppendError::Full {
-            return Problem::unavailable(RETRY_AFTER_BUSY_S);
+            return self.busy();
         }
         if !self.ledger_failure_logged.swap(true, Ordering::Relaxed) {
             tracing::error!(%error, "answering 503 from now on");
         }
         self.down()
+    }
+
+    /// There is too much to do; soon there may be less.
+    pub(crate) fn busy(&self) -> Problem {
+        Problem::unavailable(RETRY_AFTER_BUSY_S)
     }
 
     /// Something has to be put right before there can be an answer.

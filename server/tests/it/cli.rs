@@ -3,6 +3,7 @@
 
 mod ask;
 mod demo;
+mod desk;
 mod extract;
 mod generations;
 mod inspect;

@@ -84,6 +84,12 @@ impl Client {
         )
     }
 
+    pub(crate) fn search(&self, key: &str, body: &Value) -> Reply {
+        let authorization = format!("Bearer {key}");
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        self.post("/v1/desk/search", &headers, body.to_string().as_bytes())
+    }
+
     /// The same with an idempotency key.
     pub(crate) fn ask_personally_as(&self, idempotency_key: &str, body: &Value) -> Reply {
         let headers = [("Content-Type", "application/json"), ("Idempotency-Key", idempotency_key)];

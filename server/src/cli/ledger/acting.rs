@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::ledger::{Act, Deed, Ledger, LedgerKeys, OpenError, Options, ProviderId, RealDisk};
+use ::ledger::{Act, Deed, Ledger, LedgerKeys, LedgerReader, OpenError, Options, ProviderId, RealDisk};
 use clap::Args;
 
 use super::super::options::CommandError;
@@ -20,6 +20,11 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
+    /// Whether a name was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.actor.is_some()
+    }
+
     pub(super) fn id(&self) -> Result<ProviderId, CommandError> {
         let uid = || ProviderId::parse(&format!("uid-{}", rustix::process::getuid().as_raw()));
         Ok(self.actor.map_or_else(uid, Ok)?)
@@ -51,6 +56,19 @@ pub(super) fn act(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Notes an act that needs nothing done but its entry.
+pub(super) fn note(
+    disk: &RealDisk,
+    reader: &LedgerReader,
+    keys: &Arc<LedgerKeys>,
+    noted: &Act,
+) -> Result<(), CommandError> {
+    act(disk, reader.number(), keys, noted, |ledger| {
+        ledger.append(noted.clone())?.wait()?;
+        Ok(())
+    })
 }
 
 pub(super) fn now_ms() -> u64 {

@@ -4,15 +4,15 @@
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
-use ::ledger::{Act, Deed, Found, LedgerKeys, LedgerReader, Placed, ReadError, RealDisk, Span};
+use ::ledger::{Deed, Found, LedgerReader, Placed, ReadError, RealDisk, Span};
 use clap::{Args, ValueEnum};
 use engine::Day;
 
 use super::super::options::{CommandError, day};
 use super::super::output;
 use super::super::secrets::Secrets;
-use super::acting::{Actor, act, act_now};
-use super::{Places, Row};
+use super::acting::{Actor, act_now, note};
+use super::{Places, Row, acts};
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {
@@ -29,6 +29,9 @@ pub(crate) struct ExportArgs {
     /// Show the IDs in full; that is itself an entry of the ledger
     #[arg(long)]
     reveal: bool,
+    /// Tell of acts instead of inquiries: who read, searched, exported or pruned what
+    #[arg(long, conflicts_with = "reveal")]
+    acts: bool,
     #[command(flatten)]
     actor: Actor,
 }
@@ -46,6 +49,14 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), CommandError> {
     let disk = RealDisk::new(&args.places.ledger.dir);
     let reader = LedgerReader::open(&disk, keys.clone())?;
     let span = Span { first: args.from, last: args.to };
+    if args.acts {
+        return match args.format {
+            Format::Ndjson => acts::write(&reader, span),
+            Format::Csv => {
+                Err(CommandError::Usage("--acts has no --format csv: acts differ in kind".to_owned()))
+            }
+        };
+    }
     if !args.reveal {
         return write(args.format, &reader, inquiries(&reader, span), false);
     }
@@ -60,18 +71,6 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), CommandError> {
     // No more than the entry tells of, whatever has been appended since.
     let bounded = inquiries(&reader, span).take(usize::try_from(entries).unwrap_or(usize::MAX));
     write(args.format, &reader, bounded, true)
-}
-
-fn note(
-    disk: &RealDisk,
-    reader: &LedgerReader,
-    keys: &Arc<LedgerKeys>,
-    export: &Act,
-) -> Result<(), CommandError> {
-    act(disk, reader.number(), keys, export, |ledger| {
-        ledger.append(export.clone())?.wait()?;
-        Ok(())
-    })
 }
 
 fn inquiries(reader: &LedgerReader, span: Span) -> impl Iterator<Item = Result<Found, ReadError>> {

@@ -1,16 +1,19 @@
-//! `ledger`: the record of answers, offline. Person IDs are masked, but in an export that reveals them.
+//! `ledger`: the record of answers, offline. Person IDs are masked, but where they are revealed, which is an entry.
 
 mod acting;
+mod acts;
 mod export;
+mod find;
 mod prune;
 mod restore;
+mod search;
 mod ship;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use ::ledger::{Entry, Found, LedgerReader, Outcome, RealDisk, TrackingCode};
+use ::ledger::{Found, LedgerReader, Outcome, RealDisk, Subject};
 use clap::{Args, Subcommand, value_parser};
 use engine::{Branch, Day, Entitlement, Insurer, Notice};
 use jiff::Timestamp;
@@ -28,10 +31,12 @@ pub(crate) enum LedgerCommand {
     /// Give an empty folder its ledger number, for life
     Init(InitArgs),
     /// What was asked and answered under a tracking code
-    Find(FindArgs),
+    Find(find::FindArgs),
+    /// What was asked and answered about a person; that it was searched for is itself an entry
+    Search(search::SearchArgs),
     /// Check every entry: checksums, order and chain
     Verify(Places),
-    /// Inquiries on stdout, all of them or those of some days
+    /// Inquiries on stdout, or acts; all of them or those of some days
     Export(export::ExportArgs),
     /// Bring sealed segments off this host; the next run goes on where this one ended
     Ship(ship::ShipArgs),
@@ -58,19 +63,11 @@ pub(crate) struct InitArgs {
     number: u16,
 }
 
-#[derive(Args)]
-pub(crate) struct FindArgs {
-    #[command(flatten)]
-    places: Places,
-    /// 16 digits
-    #[arg(value_name = "TRACKING_CODE")]
-    code: String,
-}
-
 pub(super) fn run(command: &LedgerCommand) -> Result<(), CommandError> {
     match command {
         LedgerCommand::Init(args) => init(args),
-        LedgerCommand::Find(args) => find(args),
+        LedgerCommand::Find(args) => find::run(args),
+        LedgerCommand::Search(args) => search::run(args),
         LedgerCommand::Verify(places) => verify(places),
         LedgerCommand::Export(args) => export::run(args),
         LedgerCommand::Ship(args) => ship::run(args),
@@ -93,22 +90,6 @@ fn init(args: &InitArgs) -> Result<(), CommandError> {
     output::line(&format!("{} is ledger {}", args.places.ledger.dir.display(), args.number))
 }
 
-fn find(args: &FindArgs) -> Result<(), CommandError> {
-    let code = TrackingCode::parse(&args.code)?;
-    let reader = args.places.reader()?;
-    match reader.find(&code)? {
-        Some(found) => {
-            let mut row = Row::new(&reader, &found);
-            // As on the receipt: the row's own code is under the current key, this one may be under an old one.
-            if !row.tracking_code.is_empty() {
-                row.tracking_code = code.to_string();
-            }
-            output::json(&row)
-        }
-        None => Err(CommandError::failed("no entry has this tracking code; compare it with the receipt")),
-    }
-}
-
 fn verify(places: &Places) -> Result<(), CommandError> {
     let reader = places.reader()?;
     let bar = Bar::new("verifying", reader.len_bytes());
@@ -120,8 +101,8 @@ fn verify(places: &Places) -> Result<(), CommandError> {
         .sequences
         .map_or("no sequences".to_owned(), |(first, last)| format!("sequences {first} to {last}"));
     output::line(&format!(
-        "ledger {}: {} entries in order ({} inquiries, {} openings, {} closings), {range}",
-        report.ledger, report.entries, report.inquiries, report.openings, report.closings
+        "ledger {}: {} entries in order ({} inquiries, {} openings, {} closings, {} acts), {range}",
+        report.ledger, report.entries, report.inquiries, report.openings, report.closings, report.acts
     ))?;
     let (seconds, gigabytes) = (begun.elapsed().as_secs_f64(), report.bytes as f64 / 1e9);
     output::line(&format!(
@@ -203,8 +184,6 @@ impl Row {
 
     fn new(reader: &LedgerReader, found: &Found) -> Row {
         let Found { ledger, sequence, entry } = found;
-        let milliseconds = i64::try_from(entry.time_ms).unwrap_or(i64::MAX);
-        let time = Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX);
         Row {
             // A mismatch's code goes to nobody.
             tracking_code: match entry.outcome {
@@ -212,11 +191,11 @@ impl Row {
                 _ => reader.tracking_code(*ledger, *sequence).to_string(),
             },
             sequence: *sequence,
-            answered_at: time.to_string(),
+            answered_at: time(entry.time_ms),
             channel: entry.channel.code(),
             provider: entry.provider.as_str().to_owned(),
             id_kind: entry.person.kind().code(),
-            person_id: masked(entry),
+            person_id: masked(entry.person),
             care: entry.care.code(),
             service_date: entry.service_day.iso().to_string(),
             language: entry.language.code(),
@@ -255,9 +234,15 @@ impl Row {
     }
 }
 
+/// A time of the ledger, in UTC.
+fn time(unix_ms: u64) -> String {
+    let milliseconds = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX).to_string()
+}
+
 /// The last three digits, enough to compare with a card at hand; nothing once the month's key was destroyed.
-fn masked(entry: &Entry) -> String {
-    let Some(person) = entry.person.person() else { return String::new() };
+fn masked(person: Subject) -> String {
+    let Some(person) = person.person() else { return String::new() };
     let digits = person.reveal();
     let shown = digits.len() - 3;
     format!("{}{}", "*".repeat(shown), &digits[shown..])

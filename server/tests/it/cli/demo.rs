@@ -159,7 +159,7 @@ fn its_five_lines_work_as_pasted_and_a_second_start_takes_what_is_there() {
     assert_eq!(folder.read("data/snapshots/CURRENT"), snapshot);
     let told = folder.run("ledger verify --ledger data/ledger --secrets data/secrets.toml").ok();
     assert!(
-        told.contains("(11 inquiries, 2 openings, 2 closings)") && told.ends_with("closed clean\n"),
+        told.contains("(11 inquiries, 2 openings, 2 closings, 0 acts)") && told.ends_with("closed clean\n"),
         "{told}"
     );
 

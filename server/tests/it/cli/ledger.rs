@@ -41,7 +41,7 @@ fn an_empty_ledger_is_in_order_and_exports_nothing() {
     let folder = Folder::with_secrets();
     folder.run(&format!("ledger init {AT}")).ok();
     let told = folder.run(&format!("ledger verify {AT}")).ok();
-    let counts = "ledger 1: 0 entries in order (0 inquiries, 0 openings, 0 closings), no sequences\n";
+    let counts = "ledger 1: 0 entries in order (0 inquiries, 0 openings, 0 closings, 0 acts), no sequences\n";
     assert!(
         told.starts_with(counts) && told[counts.len()..].starts_with("1 segments, 0.000 GB in "),
         "{told}"

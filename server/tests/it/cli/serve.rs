@@ -27,7 +27,7 @@ fn a_day_of_service_and_its_record() {
     let answer = client.ask(&key, &json!({"person_id": PERSON, "care": "inpatient"})).json();
     let code = answer["tracking_code"].as_str().unwrap();
     let running = folder.run(VERIFY).ok();
-    assert!(running.contains("(1 inquiries, 1 openings, 0 closings)"), "{running}");
+    assert!(running.contains("(1 inquiries, 1 openings, 0 closings, 0 acts)"), "{running}");
     assert!(running.ends_with("not closed: a server is at work on it, or ended unclean\n"), "{running}");
     assert_eq!(serving.stdout(), "", "stdout is for results");
     let log = serving.terminate();
@@ -35,7 +35,7 @@ fn a_day_of_service_and_its_record() {
 
     let told = folder.run(VERIFY).ok();
     assert!(
-        told.starts_with("ledger 1: 3 entries in order (1 inquiries, 1 openings, 1 closings), "),
+        told.starts_with("ledger 1: 3 entries in order (1 inquiries, 1 openings, 1 closings, 0 acts), "),
         "{told}"
     );
     assert!(told.ends_with("\nclosed clean\n"), "{told}");
