@@ -1,18 +1,19 @@
 //! How a command has an act written while a server holds the ledger: it leaves a request in the folder, the server takes
-//! it up within a second, and leaves an answer. Only what was asked with the ledger's key, and just now, is taken.
+//! it up within a second, and leaves an answer. Only what was asked with the ledger's key, and just now, is taken; only
+//! what was answered with that key, and to this request, is believed.
 
 use std::io::{self, Read};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::disk::{Disk, write_all_at};
 use crate::folder::publish;
 use crate::format::Slot;
-use crate::keys::LedgerKeys;
+use crate::keys::{LedgerKeys, Tag};
 use crate::ledger::Ledger;
 use crate::month::Month;
 use crate::record::{Act, Deed, Record};
@@ -21,8 +22,11 @@ use crate::restore::FileBytes;
 /// A request's name begins so; an answer's in the other way. The same number follows in both.
 const REQUEST: &str = "request-";
 const ANSWER: &str = "answer-";
-/// The first bytes of a request.
+/// The first bytes of a request, and of an answer.
 const MAGIC: [u8; 8] = *b"ESTQASKS";
+const ANSWER_MAGIC: [u8; 8] = *b"ESTQTELL";
+/// The longest answer that is read.
+const ANSWER_LEN_MAX: u64 = 4096;
 /// Set in the number under which a request's person is encrypted: no entry has such a sequence, and no two requests the
 /// same number, so no keystream serves twice.
 const NO_SEQUENCE: u64 = 1 << 63;
@@ -33,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long the one who took a request may take for it.
 const WORK_MAX: Duration = Duration::from_secs(60);
 
-const _: () = assert!(size_of::<RequestRecord>() == 256);
+const _: () = assert!(size_of::<RequestRecord>() == 256 && size_of::<AnswerRecord>() == 40);
 
 /// A request's bytes; see FORMAT.md.
 #[derive(Clone, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -68,13 +72,70 @@ impl RequestRecord {
     }
 
     /// The act, if somebody with the key asks this ledger for it.
-    fn act(&self, ledger: u16, keys: &LedgerKeys) -> Option<Act> {
+    fn act(&self, ledger: u16, number: u64, keys: &LedgerKeys) -> Option<Act> {
         let key = keys.ledger(self.key_id.get())?;
-        let right = self.magic == MAGIC && self.ledger.get() == ledger && key.mac(self.vouched()) == self.mac;
+        let right = self.magic == MAGIC
+            && self.ledger.get() == ledger
+            && self.slot.sequence.get() == number | NO_SEQUENCE
+            && key.mac(self.vouched()) == self.mac;
         match Record::decode(&self.slot, ledger, keys) {
             Ok(Some(Record::Act(act))) if right => Some(act),
             _ => None,
         }
+    }
+}
+
+/// The bytes before an answer's text, behind which its `mac` stands; see FORMAT.md.
+#[derive(Clone, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(crate) struct AnswerRecord {
+    pub(crate) magic: [u8; 8],
+    pub(crate) ledger: U16,
+    pub(crate) done: u8,
+    pub(crate) reserved: u8,
+    pub(crate) key_id: U32,
+    pub(crate) request: Tag,
+    pub(crate) sequence: U64,
+}
+
+/// What became of a request: the sequence of its entry, or why it was refused.
+type Outcome = Result<u64, String>;
+
+impl AnswerRecord {
+    /// An answer to the request with that `mac`.
+    fn encode(outcome: &Outcome, request: Tag, ledger: u16, keys: &LedgerKeys) -> Vec<u8> {
+        let key = keys.current();
+        let (done, sequence, text) = match outcome {
+            Ok(sequence) => (1, *sequence, ""),
+            Err(reason) => (0, 0, reason.as_str()),
+        };
+        let record = AnswerRecord {
+            magic: ANSWER_MAGIC,
+            ledger: ledger.into(),
+            done,
+            reserved: 0,
+            key_id: key.id().into(),
+            request,
+            sequence: sequence.into(),
+        };
+        let mut bytes = [record.as_bytes(), text.as_bytes()].concat();
+        bytes.extend_from_slice(&key.mac(&bytes));
+        bytes
+    }
+
+    /// What the answer to that request says; none when it was not made for it with one of these keys.
+    fn decode(bytes: &[u8], request: &Tag, ledger: u16, keys: &LedgerKeys) -> Option<Outcome> {
+        let (vouched, mac) = bytes.split_last_chunk::<16>()?;
+        let (record, text) = AnswerRecord::read_from_prefix(vouched).ok()?;
+        let right = record.magic == ANSWER_MAGIC
+            && record.ledger.get() == ledger
+            && record.request == *request
+            && keys.ledger(record.key_id.get())?.mac(vouched) == *mac;
+        let outcome = match record.done {
+            1 => Ok(record.sequence.get()),
+            _ => Err(String::from_utf8_lossy(text).into_owned()),
+        };
+        right.then_some(outcome)
     }
 }
 
@@ -99,6 +160,15 @@ pub enum AskError {
         /// The lock file.
         path: String,
     },
+    /// There is an answer, but not one by somebody with the ledger's key.
+    #[error(
+        "{path} was not written with this ledger's key, or not as an answer to this request: look who can write into the \
+         folder, and into the log of the process that holds the ledger for what became of the request"
+    )]
+    NotBelieved {
+        /// The answer's file.
+        path: String,
+    },
     /// It was refused.
     #[error("the process that holds the ledger refused: {0}")]
     Refused(String),
@@ -121,7 +191,7 @@ pub enum AskError {
 /// this request from all others; `patience` is for somebody to take it up.
 ///
 /// # Errors
-/// [`AskError`]. But for [`AskError::NoAnswer`] nothing was done.
+/// [`AskError`]. But for [`AskError::NoAnswer`] and [`AskError::NotBelieved`] nothing was done.
 pub fn ask(
     disk: &dyn Disk,
     act: &Act,
@@ -138,13 +208,15 @@ pub fn ask(
     let begun = Instant::now();
     let mut is_taken = false;
     loop {
-        let answered = read_whole(disk, &answer).map_err(|source| failed(&answer, source))?;
-        if let Some(text) = answered {
+        let answered = read_bytes(disk, &answer).map_err(|source| failed(&answer, source))?;
+        // One that somebody else put there is passed over: the right one takes its place.
+        let outcome = answered.as_ref().map(|bytes| AnswerRecord::decode(bytes, &record.mac, ledger, keys));
+        if let Some(Some(outcome)) = outcome {
             let _ = disk.remove(&answer); // The next opening removes it as well.
-            return match text.strip_prefix("done ").and_then(|sequence| sequence.parse().ok()) {
-                Some(sequence) => Ok(sequence),
-                None => Err(AskError::Refused(text)),
-            };
+            return outcome.map_err(AskError::Refused);
+        }
+        if is_taken && answered.is_some() {
+            return Err(AskError::NotBelieved { path: disk.describe(&answer) });
         }
         let path = || disk.describe("LOCK");
         if is_taken && begun.elapsed() > patience + WORK_MAX {
@@ -169,29 +241,29 @@ impl Ledger {
     /// When the folder cannot be read or written.
     pub fn serve_requests(&self) -> io::Result<usize> {
         let disk = self.disk().as_ref();
-        let requests: Vec<String> =
-            disk.list()?.into_iter().filter(|name| number_of(name).is_some()).collect();
-        for request in &requests {
+        let named = |name: String| number_of(&name).map(|number| (name, number));
+        let requests: Vec<(String, u64)> = disk.list()?.into_iter().filter_map(named).collect();
+        for (request, number) in &requests {
             let bytes = read_bytes(disk, request)?;
             // Whoever removes it has it: the one who asked may have given up.
             match disk.remove(request) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 removed => removed?,
             }
-            let text = match self.serve_request(&bytes.unwrap_or_default()) {
-                Ok(sequence) => format!("done {sequence}"),
-                Err(reason) => reason,
-            };
+            let bytes = bytes.unwrap_or_default();
+            let outcome = self.serve_request(&bytes, *number);
+            let asked = bytes.last_chunk().copied().unwrap_or_default();
+            let text = AnswerRecord::encode(&outcome, asked, self.number(), self.keys());
             let answer = request.replacen(REQUEST, ANSWER, 1);
-            publish(disk, &answer, |file| write_all_at(file, text.as_bytes(), 0))?;
+            publish(disk, &answer, |file| write_all_at(file, &text, 0))?;
         }
         Ok(requests.len())
     }
 
-    fn serve_request(&self, bytes: &[u8]) -> Result<u64, String> {
+    fn serve_request(&self, bytes: &[u8], number: u64) -> Outcome {
         let record =
             RequestRecord::read_from_bytes(bytes).map_err(|_| "the request is of another version")?;
-        let act = record.act(self.number(), self.keys());
+        let act = record.act(self.number(), number, self.keys());
         let act = act.ok_or("the request was not made with this ledger's keys")?;
         if act.time_ms.abs_diff(self.now_ms()) > AGE_MAX_MS {
             return Err("the request is too old, or the clocks differ".to_owned());
@@ -221,16 +293,11 @@ fn number_of(name: &str) -> Option<u64> {
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
 }
 
-fn read_whole(disk: &dyn Disk, name: &str) -> io::Result<Option<String>> {
-    let bytes = read_bytes(disk, name)?;
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-}
-
 fn read_bytes(disk: &dyn Disk, name: &str) -> io::Result<Option<Vec<u8>>> {
     match disk.open_read(name) {
         Ok(file) => {
             let mut bytes = Vec::new();
-            FileBytes::new(file, 4096).read_to_end(&mut bytes)?;
+            FileBytes::new(file, ANSWER_LEN_MAX).read_to_end(&mut bytes)?;
             Ok(Some(bytes))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -76,7 +76,7 @@ pub use lookup::{Found, Placed};
 pub use month::{Month, MonthError, derived_month_key};
 pub use pending::{Pending, Receipt};
 pub use prune::{PruneError, Pruning, prunable};
-pub use reader::{LedgerReader, Records};
+pub use reader::{Home, LedgerReader, Records};
 pub use recent::{Given, Keyed};
 pub use record::{Act, Deed, Record};
 pub use restore::{FileBytes, FolderSource, RestorePlan, Restored, Source, restore};

@@ -12,6 +12,7 @@ use crate::error::{FindError, OpenError, ReadError};
 use crate::keys::LedgerKeys;
 use crate::ledger::place_here;
 use crate::lookup::{self, Found, Placed};
+use crate::month::Month;
 use crate::restore::FileBytes;
 use crate::search::{Follow, Search, SearchError, SearchPage, Searched};
 use crate::segment::Segment;
@@ -71,6 +72,18 @@ impl LedgerReader {
         Ok(placed.and_then(Placed::inquiry))
     }
 
+    /// Where an entry of this ledger stands, if there is one.
+    pub fn home(&self, ledger: u16, sequence: u64) -> Option<Home> {
+        if let Some(info) = lookup::sealed_with(&self.chain.sealed, ledger, sequence) {
+            let slot = info.runs_on.then(|| sequence - info.first_sequence);
+            return Some(Home { segment: info.number, slot, month: info.month });
+        }
+        let segment = self.chain.open.as_ref().filter(|segment| segment.ledger == ledger)?;
+        let slot = sequence.checked_sub(segment.first_sequence())?;
+        let month = Month::from_number(segment.header.month.get());
+        Some(Home { segment: segment.number, slot: (!segment.is_version_1()).then_some(slot), month })
+    }
+
     /// All records in order, checked as [`LedgerReader::verify`] does but for the seals' digests; the first fault
     /// ends it.
     pub fn records(&self) -> Records<'_> {
@@ -80,6 +93,13 @@ impl LedgerReader {
     /// The records of a span of days, in order. Sealed segments without any are passed over, and not checked.
     pub fn records_of(&self, span: Span) -> Records<'_> {
         Records { reader: self, span, next: 0, walk: None, failed: false }
+    }
+
+    /// How many records a span of days has at most, as far as seals tell.
+    pub fn entries_max(&self, span: Span) -> u64 {
+        let sealed = self.chain.sealed.iter().filter(|info| span.meets(info)).map(|info| info.entries);
+        let open = self.chain.open.as_ref().and_then(|segment| lookup::end(segment).ok());
+        sealed.sum::<u64>() + open.unwrap_or(0)
     }
 
     /// All inquiries in order, as [`LedgerReader::records`] has them.
@@ -115,6 +135,17 @@ impl LedgerReader {
         Segment::open(self.disk.as_ref(), false, &self.chain.identity, info.number, &self.keys)
             .map_err(|error| changed_since(self.disk.as_ref(), info, error))
     }
+}
+
+/// Where an entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The segment's number.
+    pub segment: u32,
+    /// Its ordinal there, from 0; none in format version 1, where sequences do not tell.
+    pub slot: Option<u64>,
+    /// Whose key hides its person; none in format version 1.
+    pub month: Option<Month>,
 }
 
 /// A segment that was in order when the ledger was opened, and is not now.

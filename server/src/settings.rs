@@ -31,6 +31,8 @@ pub struct ServeSettings {
     pub drain_timeout_s: u64,
     /// Entries that may wait for the ledger's commit; beyond it inquiries get 503.
     pub ledger_queue_len_max: usize,
+    /// The longest file of a ledger's segment.
+    pub ledger_segment_len_max_bytes: u64,
     /// Searches of the desk under way at once; beyond it the desk gets 503.
     pub desk_searches_max: usize,
     /// Idempotency keys that are held at most, each up to 24 hours; a quarter of them is for personal inquiries.
@@ -59,6 +61,7 @@ impl Default for ServeSettings {
             body_timeout_ms: 5_000,
             drain_timeout_s: 20,
             ledger_queue_len_max: 65_536,
+            ledger_segment_len_max_bytes: 256 << 20,
             desk_searches_max: 4,
             idempotency_keys_max: 2_000_000,
             memory_mode: MemoryMode::default(),

@@ -6,10 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use engine::{Day, IdKind, PersonId};
-use ledger::sim::SimDisk;
+use ledger::sim::{Fault, SimDisk};
 use ledger::{Act, AskError, Deed, LedgerKeys, ProviderId, Record, ask};
 
-use crate::days::{DAY_MS, lives, open_on, reader};
+use crate::days::{DAY_MS, SURVIVALS, copy, lives, open_on, reader};
 use crate::support::{LEDGER, NOW_MS, keys, month};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,6 +22,16 @@ const EXPORT: Deed = Deed::Export { first_day: None, last_day: None, entries: 14
 
 /// Asks while the ledger is held and requests are served; what is there to see afterwards.
 fn asked(disk: &SimDisk, act: &Act, keys_of_asker: &LedgerKeys, ledger: u16) -> Result<u64, AskError> {
+    asked_within(disk, act, keys_of_asker, ledger, PATIENCE)
+}
+
+fn asked_within(
+    disk: &SimDisk,
+    act: &Act,
+    keys_of_asker: &LedgerKeys,
+    ledger: u16,
+    patience: Duration,
+) -> Result<u64, AskError> {
     let held = open_on(disk, 9).unwrap();
     let done = AtomicBool::new(false);
     let answer = thread::scope(|scope| {
@@ -31,7 +41,7 @@ fn asked(disk: &SimDisk, act: &Act, keys_of_asker: &LedgerKeys, ledger: u16) -> 
                 thread::sleep(Duration::from_millis(5));
             }
         });
-        let answer = ask(disk, act, ledger, keys_of_asker, 7, PATIENCE);
+        let answer = ask(disk, act, ledger, keys_of_asker, 7, patience);
         done.store(true, Ordering::Relaxed);
         answer
     });
@@ -130,9 +140,111 @@ fn what_is_not_to_be_done_is_refused() {
     );
     let old = Act { time_ms: NOW_MS + 9 * DAY_MS - 60_001, ..act(EXPORT) };
     check_refused(asked(&disk, &old, &keys(), LEDGER), &disk, "too old, or the clocks differ");
+    // Under another key, or of another ledger, neither hears the other.
     let other = LedgerKeys::new(3, &[1; 32], 5, &[9; 32]).with_month(month("2026-10"), &[7; 32]);
-    check_refused(asked(&disk, &act(EXPORT), &other, LEDGER), &disk, "not made with this ledger's keys");
-    check_refused(asked(&disk, &act(EXPORT), &keys(), LEDGER + 1), &disk, "not made with this ledger's keys");
+    for (keys_of_asker, ledger) in [(&other, LEDGER), (&*keys(), LEDGER + 1)] {
+        let patience = Duration::from_millis(300);
+        let error = asked_within(&disk, &act(EXPORT), keys_of_asker, ledger, patience).unwrap_err();
+        assert!(matches!(error, AskError::NotBelieved { .. }), "{error}");
+        let text = "sim/answer-0000000000000007 was not written with this ledger's key";
+        assert!(error.to_string().starts_with(text), "{error}");
+        assert!(acts(&disk).is_empty());
+    }
+}
+
+fn put(disk: &SimDisk, name: &str, contents: Vec<u8>) {
+    drop(ledger::Disk::create_new(disk, name));
+    disk.replace(name, contents);
+}
+
+const REQUEST: &str = "request-0000000000000007";
+const ANSWER: &str = "answer-0000000000000007";
+
+/// Whoever can write into the folder but has no key cannot make a command believe that its act is an entry.
+#[test]
+fn a_changed_answer_is_not_believed() {
+    let (disk, _) = lives(&[0]);
+    let held = open_on(&disk, 9).unwrap();
+    let request = caught(&disk, &act(EXPORT), 7);
+    put(&disk, REQUEST, request);
+    assert_eq!(held.serve_requests().unwrap(), 1);
+    let honest = disk.contents(ANSWER);
+    let sequence = acts(&disk)[0].0;
+    let believed = |answer: Vec<u8>, act: &Act, number: u64| {
+        put(&disk, &format!("answer-{number:016x}"), answer);
+        ask(&disk, act, LEDGER, &keys(), number, Duration::ZERO)
+    };
+    assert_eq!(believed(honest.clone(), &act(EXPORT), 7).unwrap(), sequence, "it is an answer to the same");
+    for at in 0..honest.len() {
+        let mut changed = honest.clone();
+        changed[at] ^= 1;
+        let error = believed(changed, &act(EXPORT), 7).unwrap_err();
+        assert!(matches!(error, AskError::NotTaken { .. }), "byte {at}: {error}");
+    }
+    let later = Act { time_ms: NOW_MS + 9 * DAY_MS + 1, ..act(EXPORT) };
+    let short = honest[..honest.len() - 1].to_vec();
+    let text = format!("done {sequence}").into_bytes();
+    for (answer, act, number) in [
+        (honest.clone(), &later, 7),
+        (honest, &act(EXPORT), 8),
+        (short, &act(EXPORT), 7),
+        (text, &act(EXPORT), 7),
+        (Vec::new(), &act(EXPORT), 7),
+    ] {
+        let error = believed(answer, act, number).unwrap_err();
+        assert!(matches!(error, AskError::NotTaken { .. }), "{error}");
+    }
+    held.close().unwrap();
+}
+
+/// A request that is laid there once more, under another number, is not heard.
+#[test]
+fn a_copied_request_is_not_heard() {
+    let (disk, _) = lives(&[0]);
+    let held = open_on(&disk, 9).unwrap();
+    put(&disk, "request-0000000000000008", caught(&disk, &act(EXPORT), 7));
+    assert_eq!(held.serve_requests().unwrap(), 1);
+    held.close().unwrap();
+    drop(held);
+    assert!(acts(&disk).is_empty());
+}
+
+/// The power goes at a step while a request is served: whoever was told that it is done finds the entry afterwards.
+#[test]
+fn power_cut_at_every_step_of_a_request() {
+    let (before, _) = lives(&[0]);
+    let (mut told, mut untold) = (0, 0);
+    for step in 0..24 {
+        let disk = copy(&before);
+        let held = open_on(&disk, 9).unwrap();
+        disk.set_fault(disk.steps() + step, Fault::PowerCut);
+        let done = AtomicBool::new(false);
+        let answer = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) && held.serve_requests().is_ok() {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let answer = ask(&disk, &act(EXPORT), LEDGER, &keys(), 7, Duration::from_millis(100));
+            done.store(true, Ordering::Relaxed);
+            answer
+        });
+        for (survival, seed) in SURVIVALS.into_iter().flat_map(|survival| [(survival, 1), (survival, 2)]) {
+            let left = disk.after_power_cut(survival, seed);
+            drop(open_on(&left, 9).unwrap_or_else(|error| panic!("step {step}, {survival:?}: {error}")));
+            let acts = acts(&left);
+            if let Ok(sequence) = answer {
+                assert_eq!(
+                    acts,
+                    [(sequence, Record::Act(act(EXPORT)))],
+                    "step {step}, {survival:?}, seed {seed}"
+                );
+            }
+            assert!(acts.len() <= 1, "step {step}, {survival:?}, seed {seed}");
+        }
+        *(if answer.is_ok() { &mut told } else { &mut untold }) += 1;
+    }
+    assert!(told > 3 && untold > 3, "{told} were told, {untold} were not");
 }
 
 /// Every byte of a request counts.
@@ -140,14 +252,11 @@ fn what_is_not_to_be_done_is_refused() {
 fn a_changed_request_is_not_heard() {
     let (disk, _) = lives(&[0]);
     let held = open_on(&disk, 9).unwrap();
-    let _ = ask(&disk, &act(EXPORT), LEDGER, &keys(), 7, Duration::ZERO);
-    // It was withdrawn; this is how one looks, caught between two looks of the one who asks.
     let request = caught(&disk, &act(EXPORT), 7);
     for at in (0..request.len()).filter(|at| !(168..240).contains(at) || at % 8 == 0) {
         let mut changed = request.clone();
         changed[at] ^= 1;
-        drop(ledger::Disk::create_new(&disk, "request-0000000000000008").unwrap());
-        disk.replace("request-0000000000000008", changed);
+        put(&disk, REQUEST, changed);
         assert_eq!(held.serve_requests().unwrap(), 1);
     }
     held.close().unwrap();

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and prints its seed"
 )]
 
+mod copies;
 mod damage;
 mod days;
 mod evidence;
@@ -18,10 +19,12 @@ mod indexing;
 mod kill;
 mod power;
 mod pruning;
+mod random_lives;
 mod rate;
 mod reading;
 mod recent;
 mod restoring;
+mod rotating;
 mod searching;
 mod support;
 mod wake;

@@ -132,9 +132,14 @@ impl Model {
         &self.acknowledged
     }
 
+    /// Forgets what was acknowledged up to a sequence: it may be pruned.
+    pub(crate) fn forget(&mut self, up_to: u64) {
+        self.acknowledged.retain(|receipt| receipt.sequence > up_to);
+    }
+
     /// Holds an open ledger to its promises, through the ledger itself and through a reader.
     pub(crate) fn check(&self, ledger: &Ledger, disk: &dyn Disk) -> Result<(), String> {
-        let reader = reader(disk);
+        let reader = LedgerReader::open(disk, ledger.keys().clone()).map_err(|error| error.to_string())?;
         for receipt in &self.acknowledged {
             let expected = Found {
                 ledger: LEDGER,

@@ -1,6 +1,8 @@
 //! Progress on stderr, where that is a terminal; nothing elsewhere.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{self, IsTerminal};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 use snapshots::Progress;
 
@@ -17,8 +19,21 @@ impl Bar {
         Bar(ProgressBar::new(total).with_style(style(BAR)).with_message(what))
     }
 
+    /// The same, but hidden while results go to a terminal: there it would stand between their lines.
+    pub(super) fn beside_results(what: &'static str, total: u64) -> Bar {
+        let bar = Bar::new(what, total);
+        if io::stdout().is_terminal() {
+            bar.0.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        bar
+    }
+
     pub(super) fn set(&self, done: u64) {
         self.0.set_position(done);
+    }
+
+    pub(super) fn add(&self, done: u64) {
+        self.0.inc(done);
     }
 
     /// The same where the size comes out later.

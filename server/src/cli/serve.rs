@@ -72,6 +72,9 @@ pub(crate) struct RawSettings {
     /// Entries that may wait for the ledger; beyond it inquiries get 503 [default: 65536]
     #[arg(long, value_name = "N", env = "ESTEHQAQ_LEDGER_QUEUE_LEN_MAX")]
     ledger_queue_len_max: Option<usize>,
+    /// Length of the ledger's segment files at most, in KiB: shorter ones are shipped and pruned sooner [default: 262144]
+    #[arg(long, value_name = "KIB", env = "ESTEHQAQ_LEDGER_SEGMENT_KIB")]
+    ledger_segment_kib: Option<u64>,
     /// Searches of the desk under way at once; beyond it the desk gets 503 [default: 4]
     #[arg(long, value_name = "N", env = "ESTEHQAQ_DESK_SEARCHES_MAX")]
     desk_searches_max: Option<usize>,
@@ -154,7 +157,14 @@ pub(super) fn open_parts(places: Places, settings: &ServeSettings) -> Result<Par
     secrets.current_mobile_key()?;
     let keys = Arc::new(secrets.server_keys()?);
     let disk = ledger_disk(&places.ledger)?;
-    let options = Options { queue_len_max: settings.ledger_queue_len_max, ..Options::default() };
+    let default = Options::default();
+    let segment_len_max_bytes = settings.ledger_segment_len_max_bytes;
+    let options = Options {
+        queue_len_max: settings.ledger_queue_len_max,
+        segment_len_min_bytes: default.segment_len_min_bytes.min(segment_len_max_bytes),
+        segment_len_max_bytes,
+        ..default
+    };
     let ledger = Ledger::open_or_init(&disk, DEFAULT_LEDGER, keys, options)?;
     Ok(Parts {
         snapshots_dir: places.snapshots,
@@ -200,6 +210,7 @@ impl RawSettings {
             body_timeout_ms: self.body_timeout_ms.or(lower.body_timeout_ms),
             drain_timeout_s: self.drain_timeout_s.or(lower.drain_timeout_s),
             ledger_queue_len_max: self.ledger_queue_len_max.or(lower.ledger_queue_len_max),
+            ledger_segment_kib: self.ledger_segment_kib.or(lower.ledger_segment_kib),
             desk_searches_max: self.desk_searches_max.or(lower.desk_searches_max),
             idempotency_keys_max: self.idempotency_keys_max.or(lower.idempotency_keys_max),
             public_key: self.public_key.or(lower.public_key),
@@ -238,6 +249,9 @@ fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
         body_timeout_ms: raw.body_timeout_ms.unwrap_or(default.body_timeout_ms),
         drain_timeout_s: raw.drain_timeout_s.unwrap_or(default.drain_timeout_s),
         ledger_queue_len_max: raw.ledger_queue_len_max.unwrap_or(default.ledger_queue_len_max),
+        ledger_segment_len_max_bytes: raw
+            .ledger_segment_kib
+            .map_or(default.ledger_segment_len_max_bytes, |kib| kib.saturating_mul(1 << 10)),
         desk_searches_max: raw.desk_searches_max.unwrap_or(default.desk_searches_max),
         idempotency_keys_max: raw.idempotency_keys_max.unwrap_or(default.idempotency_keys_max),
         memory_mode: raw.memory_mode.map_or(default.memory_mode, MemoryMode::from),
@@ -246,7 +260,7 @@ fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
         admin_listen: raw.admin_listen.as_deref().map(admin_address).transpose()?,
         gate_limits: raw.gates.limits(),
     };
-    check_bounds(&settings, raw.generations_memory_mib)?;
+    check_bounds(&settings, raw)?;
     Ok(settings)
 }
 
@@ -259,7 +273,7 @@ fn admin_address(text: &str) -> Result<SocketAddr, CommandError> {
 }
 
 /// Values that would make the service useless, or break a promise, are wrong usage.
-fn check_bounds(settings: &ServeSettings, generations_memory_mib: Option<u64>) -> Result<(), CommandError> {
+fn check_bounds(settings: &ServeSettings, raw: &RawSettings) -> Result<(), CommandError> {
     let bounds = [
         ("workers", settings.workers as u64, 1, 512),
         ("keep-alive-s", settings.keep_alive_s, 1, 3600),
@@ -269,9 +283,10 @@ fn check_bounds(settings: &ServeSettings, generations_memory_mib: Option<u64>) -
         ("body-timeout-ms", settings.body_timeout_ms, 1, 60_000),
         ("drain-timeout-s", settings.drain_timeout_s, 0, DRAIN_TIMEOUT_S_MAX),
         ("ledger-queue-len-max", settings.ledger_queue_len_max as u64, 1, 10_000_000),
+        ("ledger-segment-kib", raw.ledger_segment_kib.unwrap_or(8), 8, 4 << 20),
         ("desk-searches-max", settings.desk_searches_max as u64, 1, 64),
         ("idempotency-keys-max", settings.idempotency_keys_max as u64, 2, 100_000_000),
-        ("generations-memory-mib", generations_memory_mib.unwrap_or(1), 1, 1 << 30),
+        ("generations-memory-mib", raw.generations_memory_mib.unwrap_or(1), 1, 1 << 30),
     ];
     match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
         None => Ok(()),

@@ -2,6 +2,7 @@
 //! Every command runs in a folder of its own, without the caller's `ESTEHQAQ_` variables.
 
 mod ask;
+mod auditing;
 mod demo;
 mod desk;
 mod extract;
@@ -14,6 +15,7 @@ mod secrets;
 mod serve;
 pub(crate) mod serving;
 mod settings;
+mod shipping;
 mod snapshot;
 mod usage;
 

@@ -68,12 +68,12 @@ impl Client {
     pub(crate) fn try_ask(&self, key: &str, body: &Value) -> Option<Reply> {
         let request = self.agent.post(format!("http://{}/v1/inquiries", self.address));
         let request = request.header("Authorization", format!("Bearer {key}"));
-        let mut response = request.header("Content-Type", "application/json").send(body.to_string()).ok()?;
-        Some(Reply {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            text: response.body_mut().read_to_string().ok()?,
-        })
+        Reply::try_read(request.header("Content-Type", "application/json").send(body.to_string()).ok()?)
+    }
+
+    pub(crate) fn try_ask_personally(&self, body: &Value) -> Option<Reply> {
+        let request = self.agent.post(format!("http://{}/v1/personal-inquiries", self.address));
+        Reply::try_read(request.header("Content-Type", "application/json").send(body.to_string()).ok()?)
     }
 
     pub(crate) fn ask_personally(&self, body: &Value) -> Reply {
@@ -103,12 +103,16 @@ impl Client {
 }
 
 impl Reply {
-    fn read(mut response: Response<ureq::Body>) -> Reply {
-        Reply {
+    fn read(response: Response<ureq::Body>) -> Reply {
+        Reply::try_read(response).unwrap()
+    }
+
+    fn try_read(mut response: Response<ureq::Body>) -> Option<Reply> {
+        Some(Reply {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
-            text: response.body_mut().read_to_string().unwrap(),
-        }
+            text: response.body_mut().read_to_string().ok()?,
+        })
     }
 
     #[track_caller]

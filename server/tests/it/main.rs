@@ -11,6 +11,7 @@ mod desk;
 mod disk;
 mod failing;
 mod health;
+mod killing;
 mod looking_up;
 mod personal;
 mod program;

@@ -14,7 +14,22 @@ pub(crate) struct Contents {
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
     /// One byte of each object written from now on is turned around.
     pub(crate) falsifies: bool,
+    /// The line is cut after some requests, if it is.
+    pub(crate) cut: Option<Cut>,
+    /// Requests that were answered.
+    pub(crate) answered: usize,
+    /// Parts that arrived, of all uploads.
+    pub(crate) parts_taken: usize,
     uploads_begun: u32,
+}
+
+/// The end of a line: from some request on none is answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Cut {
+    /// So many are answered before.
+    pub(crate) after: usize,
+    /// Whether the next one is still done, though its answer is lost.
+    pub(crate) is_done: bool,
 }
 
 #[derive(Clone)]
@@ -68,7 +83,7 @@ impl S3 {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut stream = stream;
         while let Some(request) = read_request(&mut reader) {
-            let (status, headers, body) = self.with(|contents| contents.answer(&request));
+            let (status, headers, body) = self.with(|contents| contents.answer_or_not(&request));
             let length = body.len();
             let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n");
             let sent = stream.write_all(head.as_bytes());
@@ -83,6 +98,21 @@ impl S3 {
 const MODIFIED: &str = "Last-Modified: Tue, 24 Nov 2026 20:00:00 GMT\r\nETag: \"e\"\r\n";
 
 impl Contents {
+    fn answer_or_not(&mut self, request: &Request) -> (&'static str, String, Vec<u8>) {
+        if let Some(cut) = &mut self.cut {
+            if cut.after == 0 {
+                if std::mem::take(&mut cut.is_done) {
+                    drop(self.answer(request));
+                }
+                // A refusal, which no client tries to get over.
+                return ("403 Forbidden", String::new(), Vec::new());
+            }
+            cut.after -= 1;
+        }
+        self.answered += 1;
+        self.answer(request)
+    }
+
     fn answer(&mut self, request: &Request) -> (&'static str, String, Vec<u8>) {
         let Request { method, key, query, body, .. } = request;
         let none = || ("404 Not Found", String::new(), b"<Error><Code>NoSuchKey</Code></Error>".to_vec());
@@ -105,6 +135,7 @@ impl Contents {
                 let part = query["partNumber"].parse().unwrap();
                 let Some(parts) = self.uploads.get_mut(upload) else { return none() };
                 parts.insert(part, body.clone());
+                self.parts_taken += 1;
                 ("200 OK", format!("ETag: \"{part}\"\r\n"), Vec::new())
             }
             ("POST", Some(upload)) => {
@@ -141,6 +172,11 @@ impl Contents {
             }
             _ => ("400 Bad Request", String::new(), Vec::new()),
         }
+    }
+
+    /// What begun uploads become when nobody ends them in time.
+    pub(crate) fn forget_uploads(&mut self) {
+        self.uploads.clear();
     }
 
     fn put(&mut self, key: &str, mut object: Vec<u8>) {

@@ -268,3 +268,26 @@ pub(crate) fn assert_no_ids(log: &str) {
         assert!(!runs.any(|run| ids.contains(run)), "the log holds an ID or a mobile number: {line}");
     }
 }
+
+/// An entry, when it does not matter which.
+pub(crate) fn some_entry() -> ledger::Entry {
+    ledger::Entry {
+        time_ms: 0,
+        channel: ledger::Channel::Personal,
+        provider: ledger::ProviderId::NONE,
+        person: engine::PersonId::parse(engine::IdKind::National, "5742616694").unwrap().into(),
+        care: engine::Care::Outpatient,
+        service_day: Day::MIN,
+        language: ledger::Language::Persian,
+        outcome: ledger::Outcome::Covered,
+        reason: engine::Reason::Active,
+        notices: engine::Notices::default(),
+        end: None,
+        open_ended: true,
+        generation: [0; 6],
+        as_of: Day::MIN,
+        decided_by: None,
+        rules_version: ledger::RULES_VERSION,
+        idempotency: None,
+    }
+}

@@ -9,7 +9,7 @@ use ledger::{Ledger, Options, RealDisk};
 use serde_json::json;
 
 use crate::disk::Syncs;
-use crate::site::{Site, ledger_keys, wait_until};
+use crate::site::{Site, ledger_keys, some_entry, wait_until};
 
 #[test]
 fn a_request_under_way_is_answered_and_an_idle_connection_does_not_matter() {
@@ -49,26 +49,7 @@ fn after_a_stop_the_ledger_goes_on_without_a_gap() {
     let disk = RealDisk::new(site.path("ledger"));
     let ledger = Ledger::open(&disk, ledger_keys(), Options::default()).unwrap();
     assert!(ledger.is_writable());
-    let entry = ledger::Entry {
-        time_ms: 0,
-        channel: ledger::Channel::Personal,
-        provider: ledger::ProviderId::NONE,
-        person: engine::PersonId::parse(engine::IdKind::National, "5742616694").unwrap().into(),
-        care: engine::Care::Outpatient,
-        service_day: engine::Day::MIN,
-        language: ledger::Language::Persian,
-        outcome: ledger::Outcome::Covered,
-        reason: engine::Reason::Active,
-        notices: engine::Notices::default(),
-        end: None,
-        open_ended: true,
-        generation: [0; 6],
-        as_of: engine::Day::MIN,
-        decided_by: None,
-        rules_version: ledger::RULES_VERSION,
-        idempotency: None,
-    };
-    let sequence = ledger.append(entry).unwrap().wait().unwrap().sequence;
+    let sequence = ledger.append(some_entry()).unwrap().wait().unwrap().sequence;
     assert!(sequence < 65_536, "the ledger took the end for an unclean one: {sequence}");
 }
 

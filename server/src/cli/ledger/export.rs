@@ -10,9 +10,10 @@ use engine::Day;
 
 use super::super::options::{CommandError, day};
 use super::super::output;
+use super::super::progress::Bar;
 use super::super::secrets::Secrets;
 use super::acting::{Actor, act_now, note};
-use super::{Places, Row, acts};
+use super::{Places, Row, acts, csv};
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {
@@ -40,7 +41,8 @@ pub(crate) struct ExportArgs {
 enum Format {
     /// One JSON object a line
     Ndjson,
-    /// With a header; lists are joined by spaces
+    /// RFC 4180 with a header; lists are joined by spaces, and a text that a spreadsheet would take for a formula begins
+    /// with an apostrophe
     Csv,
 }
 
@@ -58,19 +60,22 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), CommandError> {
         };
     }
     if !args.reveal {
-        return write(args.format, &reader, inquiries(&reader, span), false);
+        let bar = Bar::beside_results("exporting", reader.entries_max(span));
+        return write(args.format, &reader, inquiries(&reader, span).inspect(|_| bar.add(1)), false);
     }
+    let bar = Bar::beside_results("exporting", reader.entries_max(span) * 2);
     // The whole of it is read before: what cannot be read is told before anything is revealed.
     let mut entries = 0;
     for found in inquiries(&reader, span) {
         found?;
+        bar.add(1);
         entries += 1;
     }
     let deed = Deed::Export { first_day: args.from, last_day: args.to, entries, revealed: true };
     note(&disk, &reader, &keys, &act_now(&args.actor, deed)?)?;
     // No more than the entry tells of, whatever has been appended since.
     let bounded = inquiries(&reader, span).take(usize::try_from(entries).unwrap_or(usize::MAX));
-    write(args.format, &reader, bounded, true)
+    write(args.format, &reader, bounded.inspect(|_| bar.add(1)), true)
 }
 
 fn inquiries(reader: &LedgerReader, span: Span) -> impl Iterator<Item = Result<Found, ReadError>> {
@@ -85,7 +90,7 @@ fn write(
 ) -> Result<(), CommandError> {
     let mut out = BufWriter::new(io::stdout().lock());
     if matches!(format, Format::Csv) {
-        output::tolerate_closed_pipe(writeln!(out, "{}", Row::CSV_HEADER))?;
+        output::tolerate_closed_pipe(write!(out, "{}\r\n", csv::header()))?;
     }
     for found in entries {
         let found = found?;
@@ -95,7 +100,7 @@ fn write(
         }
         let written = match format {
             Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&row)?),
-            Format::Csv => writeln!(out, "{}", row.csv()),
+            Format::Csv => write!(out, "{}\r\n", csv::line(&serde_json::to_value(&row)?)),
         };
         match written {
             // Whoever reads has enough.

@@ -2,18 +2,20 @@
 
 mod acting;
 mod acts;
+mod csv;
 mod export;
 mod find;
 mod prune;
 mod restore;
 mod search;
+mod segments;
 mod ship;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use ::ledger::{Found, LedgerReader, Outcome, RealDisk, Subject};
+use ::ledger::{Found, LedgerReader, Month, Outcome, RealDisk, Subject};
 use clap::{Args, Subcommand, value_parser};
 use engine::{Branch, Day, Entitlement, Insurer, Notice};
 use jiff::Timestamp;
@@ -35,7 +37,7 @@ pub(crate) enum LedgerCommand {
     /// What was asked and answered about a person; that it was searched for is itself an entry
     Search(search::SearchArgs),
     /// Check every entry: checksums, order and chain
-    Verify(Places),
+    Verify(VerifyArgs),
     /// Inquiries on stdout, or acts; all of them or those of some days
     Export(export::ExportArgs),
     /// Bring sealed segments off this host; the next run goes on where this one ended
@@ -63,12 +65,21 @@ pub(crate) struct InitArgs {
     number: u16,
 }
 
+#[derive(Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    places: Places,
+    /// List the segments too: number, entries, first and last sequence and time, digest; to be noted elsewhere
+    #[arg(long)]
+    segments: bool,
+}
+
 pub(super) fn run(command: &LedgerCommand) -> Result<(), CommandError> {
     match command {
         LedgerCommand::Init(args) => init(args),
         LedgerCommand::Find(args) => find::run(args),
         LedgerCommand::Search(args) => search::run(args),
-        LedgerCommand::Verify(places) => verify(places),
+        LedgerCommand::Verify(args) => verify(args),
         LedgerCommand::Export(args) => export::run(args),
         LedgerCommand::Ship(args) => ship::run(args),
         LedgerCommand::Prune(args) => prune::run(args),
@@ -90,8 +101,8 @@ fn init(args: &InitArgs) -> Result<(), CommandError> {
     output::line(&format!("{} is ledger {}", args.places.ledger.dir.display(), args.number))
 }
 
-fn verify(places: &Places) -> Result<(), CommandError> {
-    let reader = places.reader()?;
+fn verify(args: &VerifyArgs) -> Result<(), CommandError> {
+    let reader = args.places.reader()?;
     let bar = Bar::new("verifying", reader.len_bytes());
     let (begun, done) = (Instant::now(), AtomicU64::new(0));
     let verified = reader.verify_with(&|bytes| bar.set(done.fetch_add(bytes, Ordering::Relaxed) + bytes));
@@ -112,6 +123,9 @@ fn verify(places: &Places) -> Result<(), CommandError> {
     ))?;
     if let Some(head) = report.head {
         output::line(&format!("head {head}"))?;
+    }
+    if args.segments {
+        segments::list(&reader, &verified)?;
     }
     if report.unfinished_bytes > 0 {
         output::line(&format!("{} bytes of an unfinished batch at the end", report.unfinished_bytes))?;
@@ -144,6 +158,12 @@ struct Row {
     open_ended: bool,
     snapshot: String,
     rules_version: u8,
+    ledger: u16,
+    /// Where it stands, as an auditor looks for its bytes.
+    segment: Option<u32>,
+    entry: Option<u64>,
+    /// The id of the month key that hides its person.
+    month_key: Option<u32>,
     decided_by: Option<Terms>,
 }
 
@@ -179,11 +199,9 @@ impl Terms {
 }
 
 impl Row {
-    const CSV_HEADER: &str = "tracking_code,sequence,answered_at,channel,provider,id_kind,person_id,care,\
-                              service_date,language,status,reason,notices,end_date,open_ended,snapshot";
-
     fn new(reader: &LedgerReader, found: &Found) -> Row {
         let Found { ledger, sequence, entry } = found;
+        let home = reader.home(*ledger, *sequence);
         Row {
             // A mismatch's code goes to nobody.
             tracking_code: match entry.outcome {
@@ -206,31 +224,12 @@ impl Row {
             open_ended: entry.open_ended,
             snapshot: GenerationName::from_parts(entry.as_of, entry.generation).to_string(),
             rules_version: entry.rules_version,
+            ledger: *ledger,
+            segment: home.map(|home| home.segment),
+            entry: home.and_then(|home| home.slot),
+            month_key: home.and_then(|home| home.month).map(Month::number),
             decided_by: entry.decided_by.map(|terms| Terms::new(&terms.entitlement())),
         }
-    }
-
-    /// No member holds a comma or a quote: they are codes, dates, numbers and provider IDs.
-    fn csv(&self) -> String {
-        let end_date = self.end_date.as_deref().unwrap_or_default();
-        let notices = self.notices.join(" ");
-        format!(
-            "{},{},{},{},{},{},{},{},{},{},{},{},{notices},{end_date},{},{}",
-            self.tracking_code,
-            self.sequence,
-            self.answered_at,
-            self.channel,
-            self.provider,
-            self.id_kind,
-            self.person_id,
-            self.care,
-            self.service_date,
-            self.language,
-            self.status,
-            self.reason,
-            self.open_ended,
-            self.snapshot
-        )
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{Args, value_parser};
 
 use super::super::options::CommandError;
 use super::super::output;
+use super::super::progress::Bar;
 use super::super::secrets::Secrets;
 use super::super::serve::ledger_disk;
 use super::super::store::{Store, StoreAddress};
@@ -48,7 +49,12 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), CommandError> {
             Box::new(StoreSource { there: store.list()?, store: &store })
         }
     };
-    let restored = restore(&disk, source.as_ref(), plan, &keys, &|_| ())?;
+    let wanted = |number: &u32| args.up_to.is_none_or(|last| *number <= last);
+    let numbers = source.segments().unwrap_or_default().into_iter().filter(wanted); // A failure is told by `restore`.
+    let bar = Bar::new("restoring", numbers.filter_map(|number| source.len_bytes(number).ok()).sum());
+    let restored = restore(&disk, source.as_ref(), plan, &keys, &|bytes| bar.add(bytes));
+    bar.finish();
+    let restored = restored?;
     let (ledger, sequence) = restored.end;
     output::line(&format!(
         "{} is ledger {}, with {} segments of {} entries up to ledger {ledger}, sequence {sequence}",
@@ -84,8 +90,12 @@ impl Source for StoreSource<'_> {
 
     fn segment(&self, number: u32) -> io::Result<Box<dyn Read + '_>> {
         let name = format!("segment-{number:08}.led");
-        let len_bytes = self.there.get(&name).copied().ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(self.store.read(&name, len_bytes)))
+        Ok(Box::new(self.store.read(&name, self.len_bytes(number)?)))
+    }
+
+    fn len_bytes(&self, number: u32) -> io::Result<u64> {
+        let len_bytes = self.there.get(&format!("segment-{number:08}.led"));
+        len_bytes.copied().ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn pruned(&self) -> io::Result<Option<Vec<u8>>> {

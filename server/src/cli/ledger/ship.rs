@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::super::options::CommandError;
 use super::super::output;
+use super::super::progress::Bar;
 use super::super::secrets::Secrets;
 use super::super::store::{Store, StoreAddress, StoreError};
 use super::Places;
@@ -36,25 +37,29 @@ pub(super) fn run(args: &ShipArgs) -> Result<(), CommandError> {
     let reader = LedgerReader::open(&disk, keys)?;
     let store = Store::open(&args.to)?;
     let shipping = Shipping::open(&store)?;
-    let (mut sent, mut sent_bytes, mut before) = (0, 0, 0);
+    let (mut sending, mut there) = (Vec::new(), Vec::new());
     for info in reader.segments() {
-        if shipping.has(info)? {
-            if args.check {
-                shipping.check(info)?;
-            }
-            before += 1;
-            continue;
-        }
-        shipping.send(&reader, info)?;
-        (sent, sent_bytes) = (sent + 1, sent_bytes + info.len_bytes);
+        let arrived = shipping.has(info)?;
+        (if arrived { &mut there } else { &mut sending }).push(info);
     }
+    let checking = if args.check { &there[..] } else { &[] };
+    let sent_bytes: u64 = sending.iter().map(|info| info.len_bytes).sum();
+    let checked_bytes: u64 = checking.iter().map(|info| info.len_bytes).sum();
+    // What is sent is read twice: here, and there.
+    let bar = Bar::new("shipping", sent_bytes * 2 + checked_bytes);
+    let heard = |bytes| bar.add(bytes);
+    sending.iter().try_for_each(|info| shipping.send(&reader, info, &heard))?;
+    checking.iter().try_for_each(|info| shipping.check(info, &heard))?;
+    bar.finish();
     if let Some(pruned) = FolderSource::sealed_only(&disk).pruned()? {
         store.put("PRUNED", pruned)?;
     }
     let place = store.describe("");
     output::line(&format!(
-        "ledger {}: {sent} segments of {sent_bytes} bytes sent to {place}, {before} were there",
-        reader.number()
+        "ledger {}: {} segments of {sent_bytes} bytes sent to {place}, {} were there",
+        reader.number(),
+        sending.len(),
+        there.len()
     ))
 }
 
@@ -122,15 +127,18 @@ impl Shipping<'_> {
     }
 
     /// Sends a segment, reads it back, and notes that it arrived. A copy that is there without a receipt is read only.
-    fn send(&self, reader: &LedgerReader, info: &SegmentInfo) -> Result<(), ShipError> {
+    /// `heard` hears of bytes.
+    fn send(&self, reader: &LedgerReader, info: &SegmentInfo, heard: &dyn Fn(u64)) -> Result<(), ShipError> {
         let name = info.file_name();
         let file_digest = if self.there.get(&name) == Some(&info.len_bytes) {
-            self.read_back(info)?.ok_or_else(|| ShipError::Other(self.store.describe(&name)))?
+            let copy = self.read_back(info, heard)?;
+            self.store.settle(&name)?;
+            copy.ok_or_else(|| ShipError::Other(self.store.describe(&name)))?
         } else {
-            let mut bytes = Hashed::new(reader.bytes(info)?, info);
-            self.store.upload(&name, &mut bytes, info.len_bytes, &|_| ())?;
+            let mut bytes = Hashed::new(reader.bytes(info)?, info, heard);
+            self.store.upload(&name, &mut bytes, info.len_bytes)?;
             let sent = bytes.whole.finalize();
-            if self.read_back(info)? != Some(sent) {
+            if self.read_back(info, heard)? != Some(sent) {
                 self.store.remove(&name)?;
                 return Err(ShipError::Changed(self.store.describe(&name)));
             }
@@ -148,22 +156,22 @@ impl Shipping<'_> {
     }
 
     /// Reads a copy back and holds it against its receipt and the seal here.
-    pub(super) fn check(&self, info: &SegmentInfo) -> Result<(), ShipError> {
+    pub(super) fn check(&self, info: &SegmentInfo, heard: &dyn Fn(u64)) -> Result<(), ShipError> {
         let place = || self.store.describe(&info.file_name());
         if !self.has(info)? {
             return Err(ShipError::Missing(place()));
         }
         let receipt = self.receipt(info)?.ok_or_else(|| ShipError::Missing(place()))?;
-        match self.read_back(info)? {
+        match self.read_back(info, heard)? {
             Some(digest) if digest.to_hex().as_str() == receipt.file_digest => Ok(()),
             _ => Err(ShipError::Changed(place())),
         }
     }
 
     /// The digest of a whole copy; none when its seal's digest is not that of the segment here.
-    fn read_back(&self, info: &SegmentInfo) -> Result<Option<blake3::Hash>, ShipError> {
+    fn read_back(&self, info: &SegmentInfo, heard: &dyn Fn(u64)) -> Result<Option<blake3::Hash>, ShipError> {
         let name = info.file_name();
-        let mut bytes = Hashed::new(self.store.read(&name, info.len_bytes), info);
+        let mut bytes = Hashed::new(self.store.read(&name, info.len_bytes), info, heard);
         let copied = io::copy(&mut bytes, &mut io::sink());
         match copied {
             Ok(_) => Ok(Some(bytes.whole.finalize())),
@@ -174,22 +182,23 @@ impl Shipping<'_> {
 }
 
 /// Bytes of a segment on their way, which must agree with the digest in its seal.
-struct Hashed<R> {
+struct Hashed<'a, R> {
     bytes: R,
+    heard: &'a dyn Fn(u64),
     whole: blake3::Hasher,
     before_seal: u64,
     at: u64,
     digest: [u8; 32],
 }
 
-impl<R: Read> Hashed<R> {
-    fn new(bytes: R, info: &SegmentInfo) -> Hashed<R> {
+impl<'a, R: Read> Hashed<'a, R> {
+    fn new(bytes: R, info: &SegmentInfo, heard: &'a dyn Fn(u64)) -> Hashed<'a, R> {
         let before_seal = info.len_bytes.saturating_sub(SEAL_LEN);
-        Hashed { bytes, whole: blake3::Hasher::new(), before_seal, at: 0, digest: info.digest }
+        Hashed { bytes, heard, whole: blake3::Hasher::new(), before_seal, at: 0, digest: info.digest }
     }
 }
 
-impl<R: Read> Read for Hashed<R> {
+impl<R: Read> Read for Hashed<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         // Up to the seal first, so that the digest before it can be taken.
         let bound = if self.at < self.before_seal { self.before_seal - self.at } else { u64::MAX };
@@ -197,6 +206,7 @@ impl<R: Read> Read for Hashed<R> {
         let read = self.bytes.read(&mut buf[..len])?;
         self.whole.update(&buf[..read]);
         self.at += read as u64;
+        (self.heard)(read as u64);
         if read > 0 && self.at == self.before_seal && *self.whole.finalize().as_bytes() != self.digest {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "its bytes do not agree with its seal"));
         }

@@ -22,26 +22,21 @@ struct Progress {
 }
 
 impl Store {
-    /// Sends all bytes of `source`, so many, as an object. It shows under its name only once it is whole. `sent` hears
-    /// of bytes that are done.
-    pub(crate) fn upload(
-        &self,
-        name: &str,
-        source: &mut dyn Read,
-        len_bytes: u64,
-        sent: &dyn Fn(u64),
-    ) -> Result<(), StoreError> {
+    /// Sends all bytes of `source`, so many, as an object. It shows under its name only once it is whole.
+    pub(crate) fn upload(&self, name: &str, source: &mut dyn Read, len_bytes: u64) -> Result<(), StoreError> {
         match &self.parts {
-            Some(parts) if len_bytes > PART_LEN => {
-                self.upload_parts(parts.as_ref(), name, source, len_bytes, sent)
-            }
+            Some(parts) if len_bytes > PART_LEN => self.upload_parts(parts.as_ref(), name, source, len_bytes),
             Some(_) => {
                 let whole = self.next_part(name, source, len_bytes)?;
-                sent(len_bytes);
                 self.put(name, whole)
             }
-            None => self.upload_anew(name, source, len_bytes, sent),
+            None => self.upload_anew(name, source, len_bytes),
         }
+    }
+
+    /// Removes the note of an upload that came to its end, though whoever sent it did not hear of that.
+    pub(crate) fn settle(&self, name: &str) -> Result<(), StoreError> {
+        if self.parts.is_some() { self.remove(&format!("{name}{UNDER_WAY}")) } else { Ok(()) }
     }
 
     fn upload_parts(
@@ -50,7 +45,6 @@ impl Store {
         name: &str,
         source: &mut dyn Read,
         len_bytes: u64,
-        sent: &dyn Fn(u64),
     ) -> Result<(), StoreError> {
         let (path, noted) = (self.path(name), format!("{name}{UNDER_WAY}"));
         let mut progress = self.progress(parts, &path, name, len_bytes)?;
@@ -58,7 +52,6 @@ impl Store {
         while at < len_bytes {
             let bytes = self.next_part(name, source, PART_LEN.min(len_bytes - at))?;
             at += bytes.len() as u64;
-            sent(bytes.len() as u64);
             if part == progress.parts.len() {
                 let id = progress.upload.clone();
                 let put = self.runtime.block_on(parts.put_part(&path, &id, part, PutPayload::from(bytes)));
@@ -110,13 +103,7 @@ impl Store {
         self.failed("write", name, source)
     }
 
-    fn upload_anew(
-        &self,
-        name: &str,
-        source: &mut dyn Read,
-        len_bytes: u64,
-        sent: &dyn Fn(u64),
-    ) -> Result<(), StoreError> {
+    fn upload_anew(&self, name: &str, source: &mut dyn Read, len_bytes: u64) -> Result<(), StoreError> {
         self.remove_leftovers(name)
             .map_err(|source| StoreError::Folder { place: self.describe(name), source })?;
         let path = self.path(name);
@@ -125,7 +112,7 @@ impl Store {
         let mut at = 0;
         while at < len_bytes {
             let bytes = self.next_part(name, source, PART_LEN.min(len_bytes - at))?;
-            (at, _) = (at + bytes.len() as u64, sent(bytes.len() as u64));
+            at += bytes.len() as u64;
             self.runtime.block_on(upload.put_part(PutPayload::from(bytes))).map_err(failed)?;
         }
         self.runtime.block_on(upload.complete()).map(drop).map_err(failed)

@@ -1,9 +1,13 @@
 //! `ledger export --reveal`, `prune`, `ship` and `restore`, with a service at work on the ledger and without.
 
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
 use super::serving::{SERVE, Serving};
 use super::{Folder, Ran, program, words};
+use crate::rotating::{Random, rounds};
 use crate::s3::S3;
 
 const AT: &str = "--ledger ledger --secrets secrets.toml";
@@ -76,6 +80,85 @@ fn a_service_at_work_notes_the_reveal_and_prunes() {
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     assert!(stderr.contains("does not take requests, or hangs"), "{stderr}");
     serving.terminate();
+}
+
+/// Both forms have the same names and the same values, and every stored field that explains an answer.
+#[test]
+fn csv_and_ndjson_tell_the_same() {
+    let (folder, code) = answered();
+    let json = folder.run(&format!("ledger export {AT}")).json();
+    let csv = folder.run(&format!("ledger export {AT} --format csv")).ok();
+    let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 2, "{csv}");
+    let names: Vec<&str> = lines[0].split(',').collect();
+    let cells: Vec<&str> = lines[1].split(',').collect();
+    assert_eq!(names.len(), cells.len());
+    let row = json.as_object().unwrap();
+    let mut in_json: Vec<String> = row.keys().filter(|name| *name != "decided_by").cloned().collect();
+    in_json.extend(row["decided_by"].as_object().unwrap().keys().map(|name| format!("decided_by.{name}")));
+    let mut in_csv = names.clone();
+    in_json.sort_unstable();
+    in_csv.sort_unstable();
+    assert_eq!(in_csv, in_json);
+    for (name, cell) in names.iter().zip(cells) {
+        let value = name.split('.').fold(&json, |value, name| &value[name]);
+        let expected = match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            Value::Array(values) => {
+                values.iter().map(|value| value.as_str().unwrap()).collect::<Vec<_>>().join(" ")
+            }
+            other => other.to_string(),
+        };
+        assert_eq!(cell, expected, "{name}");
+    }
+    assert_eq!((&json["tracking_code"], &json["rules_version"]), (&json!(code), &json!(1)));
+    let place = ["ledger", "segment", "entry"].map(|name| json[name].as_u64());
+    assert_eq!(place, [Some(1), Some(1), Some(1)], "behind the opening");
+    assert!(json["month_key"].as_u64().unwrap() > 202_600, "{json}");
+    assert_eq!(json["decided_by"]["category"], "insured");
+}
+
+/// Whatever moment the service is killed at while it is asked to note a reveal: nothing is revealed without an entry.
+/// `ESTEHQAQ_TEST_REVEAL_KILLS` sets how often.
+#[test]
+fn nothing_is_revealed_without_an_entry_however_the_service_ends() {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    println!("seed {seed}");
+    let (folder, _) = answered();
+    let (mut random, mut revealed) = (Random(seed.into()), 0);
+    for kill in 0..rounds("ESTEHQAQ_TEST_REVEAL_KILLS", 4) {
+        let mut serving = Serving::start(&folder, SERVE);
+        serving.client();
+        let actor = format!("auditor-{kill}");
+        let line = format!("ledger export {AT} --reveal --actor {actor}");
+        let (code, stdout, stderr) = thread::scope(|scope| {
+            let export = scope.spawn(|| revealing(&folder, &line));
+            // It takes requests once a second.
+            thread::sleep(Duration::from_micros(random.number() % 1_300_000));
+            serving.kill();
+            export.join().unwrap()
+        });
+        let is_noted = noted(&folder, &actor);
+        assert_eq!(stdout.contains(PERSON), code == Some(0), "{stderr}");
+        assert!(is_noted || code == Some(1) && stdout.is_empty(), "revealed without an entry: {stderr}");
+        revealed += u32::from(code == Some(0));
+    }
+    // The ledger is in order, and a reveal without a service at work goes on.
+    let (code, _, stderr) = revealing(&folder, &format!("ledger export {AT} --reveal --actor last"));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(noted(&folder, "last"));
+    println!("{revealed} revealed");
+}
+
+/// Whether the ledger has an act of that name.
+fn noted(folder: &Folder, actor: &str) -> bool {
+    let name = format!("{actor}\0");
+    let files = std::fs::read_dir(folder.path("ledger")).unwrap().map(|file| file.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|end| end == "led")).any(|path| {
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(name.len()).any(|window| window == name.as_bytes())
+    })
 }
 
 #[test]

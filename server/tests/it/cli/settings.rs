@@ -8,7 +8,7 @@ use super::serving::SERVE;
 use super::{Folder, Ran, words};
 
 /// Settings with bounds: flag, lowest, highest.
-const BOUNDED: [(&str, u64, u64); 10] = [
+const BOUNDED: [(&str, u64, u64); 12] = [
     ("workers", 1, 512),
     ("keep-alive-s", 1, 3600),
     ("backlog", 1, 65_535),
@@ -18,6 +18,8 @@ const BOUNDED: [(&str, u64, u64); 10] = [
     ("drain-timeout-s", 0, 28),
     ("ledger-queue-len-max", 1, 10_000_000),
     ("idempotency-keys-max", 2, 100_000_000),
+    ("ledger-segment-kib", 8, 4_194_304),
+    ("desk-searches-max", 1, 64),
     ("generations-memory-mib", 1, 1 << 30),
 ];
 
@@ -42,7 +44,8 @@ fn check_taken(ran: &Ran) {
 #[test]
 fn a_flag_beats_the_environment_which_beats_the_file() {
     let folder = Folder::new();
-    for (flag, _, highest) in BOUNDED {
+    for (flag, lowest, highest) in BOUNDED {
+        let good = lowest.max(2).to_string();
         // Each out of bounds by another amount: the message tells which one was taken.
         let [first, second, third] = [1, 2, 3].map(|over| (highest + over).to_string());
         let (flagged, name) = (format!("--{flag}"), variable(flag));
@@ -53,8 +56,8 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
         serve(&folder, &[], &[(&name, &second)], &toml).refused(2, &[&told(&second)]);
         serve(&folder, &[], &[], &toml).refused(2, &[&told(&third)]);
         // A good value above a bad one is all that counts.
-        check_taken(&serve(&folder, &[&flagged, "2"], &[(&name, &second)], &toml));
-        check_taken(&serve(&folder, &[], &[(&name, "2")], &toml));
+        check_taken(&serve(&folder, &[&flagged, &good], &[(&name, &second)], &toml));
+        check_taken(&serve(&folder, &[], &[(&name, &good)], &toml));
     }
 }
 
