@@ -20,6 +20,7 @@ mod power;
 mod pruning;
 mod rate;
 mod reading;
+mod recent;
 mod restoring;
 mod searching;
 mod support;

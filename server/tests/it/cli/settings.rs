@@ -8,7 +8,7 @@ use super::serving::SERVE;
 use super::{Folder, Ran, words};
 
 /// Settings with bounds: flag, lowest, highest.
-const BOUNDED: [(&str, u64, u64); 9] = [
+const BOUNDED: [(&str, u64, u64); 10] = [
     ("workers", 1, 512),
     ("keep-alive-s", 1, 3600),
     ("backlog", 1, 65_535),
@@ -17,6 +17,7 @@ const BOUNDED: [(&str, u64, u64); 9] = [
     ("body-timeout-ms", 1, 60_000),
     ("drain-timeout-s", 0, 28),
     ("ledger-queue-len-max", 1, 10_000_000),
+    ("idempotency-keys-max", 2, 100_000_000),
     ("generations-memory-mib", 1, 1 << 30),
 ];
 
