@@ -1,6 +1,6 @@
 //! The keys of one channel: the digest of each and the place of its entry, within a bound. The oldest goes first,
-//! and what went before its day was over leaves a mark: up to when a key that is not held may be one that went.
-//! Knows no clock and reads no ledger.
+//! and leaves a mark: up to when a key that is not held may be one that went. Of a key whose day is over that time has
+//! come already, unless the clock is put back later. Knows no clock and reads no ledger.
 //!
 //! A key takes 16 bytes in the map, which is between half and wholly full, and 16 in the order of leaving.
 
@@ -133,21 +133,23 @@ impl Held {
         let mut order = self.order.lock();
         order.push(digest, place, time_ms);
         for _ in 0..EXPIRED_AT_ONCE {
-            let Some((digest, place, _)) = order.pop_if(|last_ms| is_over(last_ms, now_ms)) else { break };
-            self.forget(digest, place);
+            let Some((digest, place, last_ms)) = order.pop_if(|last_ms| is_over(last_ms, now_ms)) else {
+                break;
+            };
+            self.forget(digest, place, last_ms);
         }
         while order.len > self.max {
             let Some((digest, place, last_ms)) = order.pop_if(|_| true) else { break };
-            self.forget(digest, place);
+            self.forget(digest, place, last_ms);
             if !is_over(last_ms, now_ms) {
-                self.unknown_until(last_ms.saturating_add(SPAN_MS));
                 self.evicted.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    /// Lets a key go, unless another entry has taken its place.
-    pub(crate) fn forget(&self, digest: Digest, place: Place) {
+    /// Lets a key of an entry of that time go, unless another entry has taken its place.
+    pub(crate) fn forget(&self, digest: Digest, place: Place, time_ms: u64) {
+        self.unknown_until(time_ms.saturating_add(SPAN_MS));
         self.places.remove_if(&digest, |_, held| *held == place);
     }
 
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_whose_day_is_over_go_without_a_mark() {
+    fn keys_whose_day_is_over_go_and_are_missed_only_if_it_comes_back() {
         let keys = Held::new(100);
         (0..10).for_each(|n| keys.hold(digest(n), Place::new(1, n), T, T));
         keys.hold(digest(10), Place::new(1, 10), T + SPAN_MS - 1, T + SPAN_MS - 1);
@@ -263,7 +265,8 @@ mod tests {
             keys.hold(digest(n), Place::new(1, n), T + SPAN_MS, T + SPAN_MS);
         }
         assert_eq!(held_of(&keys, 0..20), (10..20).collect::<Vec<_>>());
-        assert_eq!((keys.evicted(), keys.unknown_for_ms(T)), (0, 0));
+        assert_eq!((keys.evicted(), keys.unknown_for_ms(T + SPAN_MS)), (0, 0));
+        assert_eq!(keys.unknown_for_ms(T + SPAN_MS - 5), 5, "were the clock put back, they would be missed");
     }
 
     #[test]
@@ -272,9 +275,9 @@ mod tests {
         keys.hold(digest(1), Place::new(1, 1), T, T);
         keys.hold(digest(1), Place::new(1, 2), T + SPAN_MS, T + SPAN_MS);
         assert_eq!(keys.place(digest(1)), Some(Place::new(1, 2)));
-        keys.forget(digest(1), Place::new(1, 1));
+        keys.forget(digest(1), Place::new(1, 1), T);
         assert_eq!(keys.place(digest(1)), Some(Place::new(1, 2)));
-        keys.forget(digest(1), Place::new(1, 2));
+        keys.forget(digest(1), Place::new(1, 2), T + SPAN_MS);
         assert_eq!(keys.place(digest(1)), None);
     }
 

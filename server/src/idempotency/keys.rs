@@ -96,9 +96,9 @@ impl Keys {
         self.newest_ms.fetch_max(keyed.time_ms, Ordering::AcqRel);
     }
 
-    /// Lets a key go, unless another entry has taken its place.
-    pub(crate) fn forget(&self, channel: Channel, key: [u8; 10], place: Place) {
-        self.held(channel).forget(Digest(key), place);
+    /// Lets a key of an entry of that time go, unless another entry has taken its place.
+    pub(crate) fn forget(&self, channel: Channel, key: [u8; 10], place: Place, time_ms: u64) {
+        self.held(channel).forget(Digest(key), place, time_ms);
     }
 
     /// Whether a key that is not held is a new one; otherwise in how many seconds to ask again.
@@ -116,15 +116,16 @@ impl Keys {
             tracing::error!(
                 channel = channel.code(),
                 keys = self.held(channel).len(),
-                "inquiries with new idempotency keys are refused, since keys of the last 24 hours are not known any \
-                 more; raise --idempotency-keys-max and restart"
+                "inquiries with new idempotency keys are refused, since not all keys of the last 24 hours are known: \
+                 there were more than --idempotency-keys-max, the ledger could not be read, or the clock was put \
+                 back; raise the bound if keys had to go, and restart"
             );
         }
         let retry_s = (unknown_ms / 1000 + 1).min(RETRY_AFTER_UNKNOWN_S_MAX);
         Err(u16::try_from(retry_s).unwrap_or(u16::MAX))
     }
 
-    /// Keys of entries up to that time may be unknown: the ledger could not be read there.
+    /// Keys of entries up to that time may be unknown: the ledger was not read there.
     pub(super) fn unknown_up_to(&self, time_ms: u64) {
         let until_ms = time_ms.saturating_add(SPAN_MS);
         [&self.general, &self.personal].into_iter().for_each(|held| held.unknown_until(until_ms));

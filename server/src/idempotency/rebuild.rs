@@ -48,6 +48,7 @@ fn rebuild(ledger: &Ledger, keys: &Keys, stop: &AtomicBool) {
     let now_ms = ledger.clock_ms()();
     // The first time that is in force: an entry of exactly a day ago is not.
     let since_ms = now_ms.saturating_sub(SPAN_MS).saturating_add(1);
+    keys.unknown_up_to(since_ms - 1);
     let segments = ledger.segments().into_iter().filter(|info| info.times_ms.1 >= since_ms);
     let mut entries = 0;
     for info in segments {
