@@ -53,6 +53,14 @@ impl Mobile {
     }
 }
 
+impl Mobile {
+    /// A digest of the number without any key: whoever sees it can try all numbers. It is made to be hashed again
+    /// under a key, by what must not have the number itself, and is neither stored nor shown.
+    pub fn digest(&self) -> [u8; 32] {
+        blake3::derive_key("estehqaq 2026 mobile number digest", &self.0.to_le_bytes())
+    }
+}
+
 impl fmt::Debug for Mobile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mobile(redacted)")
@@ -143,6 +151,8 @@ mod tests {
             assert_eq!(Mobile::parse(cell), Ok(Some(plain)), "{cell:?}");
         }
         assert!(Mobile::parse("9812345678").unwrap().is_some(), "a number may itself begin with 98");
+        let other = Mobile::parse("9121234568").unwrap().unwrap();
+        assert!(plain.digest() == plain.digest() && plain.digest() != other.digest());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::format::{
     FLAG_ENGLISH, FLAG_FOREIGN, FLAG_INPATIENT, FLAG_OPEN_ENDED, KIND_INQUIRY, NO_DAY, RULES_VERSION, Slot,
     is_zero,
 };
+use crate::idempotency::Idempotency;
 use crate::keys::LedgerKeys;
 use crate::month::{MASKED_LEN, MonthKey};
 
@@ -93,47 +94,6 @@ impl From<PersonId> for Subject {
     }
 }
 
-/// Digests under the ledger key; [`LedgerKeys::idempotency`] makes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Idempotency {
-    /// Of the provider and the key that it sent.
-    pub key: [u8; 10],
-    /// Of the request.
-    pub request: [u8; 6],
-}
-
-impl Idempotency {
-    fn to_bytes(self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        bytes[..10].copy_from_slice(&self.key);
-        bytes[10..].copy_from_slice(&self.request);
-        bytes
-    }
-
-    fn from_bytes(bytes: [u8; 16]) -> Option<Idempotency> {
-        let (key, request) = bytes.split_first_chunk()?;
-        let idempotency = Idempotency { key: *key, request: *request.first_chunk()? };
-        (!is_zero(&bytes)).then_some(idempotency)
-    }
-}
-
-impl LedgerKeys {
-    /// The digests of a provider's idempotency key and of its request, as it came.
-    pub fn idempotency(&self, provider: &ProviderId, key: &str, request: &[u8]) -> Idempotency {
-        let hash = |what: u8, text: &[u8]| {
-            let mut hasher = blake3::Hasher::new_keyed(self.current().idempotency());
-            hasher.update(&[what]).update(&provider.0).update(text);
-            hasher.finalize()
-        };
-        let (key, request) = (hash(0, key.as_bytes()), hash(1, request));
-        let cut = |hash: &blake3::Hash| *hash.as_bytes();
-        Idempotency {
-            key: *cut(&key).first_chunk().expect("a hash has 32 bytes"),
-            request: *cut(&request).first_chunk().expect("a hash has 32 bytes"),
-        }
-    }
-}
-
 /// How an inquiry came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {
@@ -179,7 +139,7 @@ impl Channel {
         }
     }
 
-    fn from_u8(number: u8) -> Option<Channel> {
+    pub(crate) fn from_u8(number: u8) -> Option<Channel> {
         [Channel::General, Channel::Personal].into_iter().find(|channel| channel.to_u8() == number)
     }
 }
@@ -381,8 +341,9 @@ pub(crate) mod tests {
     use engine::{Care, Day, EntitlementRecord, IdKind, Notices, PersonId, Reason};
     use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
-    use super::{Channel, Entry, Idempotency, Language, Outcome, ProviderId, Subject, decode, encode};
+    use super::{Channel, Entry, Language, Outcome, ProviderId, Subject, decode, encode};
     use crate::format::RULES_VERSION;
+    use crate::idempotency::Idempotency;
     use crate::keys::LedgerKeys;
     use crate::month::Month;
 
@@ -504,17 +465,5 @@ pub(crate) mod tests {
             let erased = Entry { person: Subject::Erased(entry.person.kind()), decided_by: None, ..entry };
             prop_assert_eq!(decode(&slot, ledger, &without), Ok(erased));
         }
-    }
-
-    #[test]
-    fn idempotency_digests_differ_by_provider_key_and_request() {
-        let keys = some_keys();
-        let provider = |id| ProviderId::parse(id).unwrap();
-        let one = keys.idempotency(&provider("a"), "k", b"r");
-        assert_eq!(one, keys.idempotency(&provider("a"), "k", b"r"));
-        let other_request = keys.idempotency(&provider("a"), "k", b"s");
-        assert!(other_request.key == one.key && other_request.request != one.request);
-        assert_ne!(keys.idempotency(&provider("a"), "l", b"r").key, one.key);
-        assert_ne!(keys.idempotency(&provider("b"), "k", b"r").key, one.key);
     }
 }

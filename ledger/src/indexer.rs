@@ -53,14 +53,9 @@ struct Known {
 }
 
 impl Indexer {
-    /// With a thread of its own, or without: then indexes are made when [`Indexer::index_segments`] is called.
-    pub(crate) fn start(
-        disk: Arc<dyn Disk>,
-        shared: Arc<Shared>,
-        identity: Identity,
-        ahead: bool,
-    ) -> io::Result<Arc<Indexer>> {
-        let indexer = Arc::new(Indexer {
+    /// Without a thread yet: indexes are made when [`Indexer::index_segments`] is called.
+    pub(crate) fn new(disk: Arc<dyn Disk>, shared: Arc<Shared>, identity: Identity) -> Indexer {
+        Indexer {
             disk,
             shared,
             identity,
@@ -70,13 +65,15 @@ impl Indexer {
             ended: AtomicBool::new(false),
             wake: Default::default(),
             thread: Mutex::new(None),
-        });
-        if ahead {
-            let running = indexer.clone();
-            let named = std::thread::Builder::new().name("ledger-index".to_owned());
-            *indexer.thread.lock() = Some(named.spawn(move || running.run())?);
         }
-        Ok(indexer)
+    }
+
+    /// Goes on by itself from now on, until [`Indexer::end`].
+    pub(crate) fn start(self: &Arc<Indexer>) -> io::Result<()> {
+        let running = self.clone();
+        let named = std::thread::Builder::new().name("ledger-index".to_owned());
+        *self.thread.lock() = Some(named.spawn(move || running.run())?);
+        Ok(())
     }
 
     /// Ends the thread; an index that is being made is left out.

@@ -16,7 +16,6 @@ use crate::tracking_code::{TrackingCode, TrackingKey};
 /// Derivation contexts of `blake3::derive_key`: fixed for ever, a changed one makes old ledgers unreadable.
 const CHAIN_CONTEXT: &str = "estehqaq 2026 ledger chain tags";
 const MARKS_CONTEXT: &str = "estehqaq 2026 ledger marks";
-const IDEMPOTENCY_CONTEXT: &str = "estehqaq 2026 ledger idempotency";
 const CURSORS_CONTEXT: &str = "estehqaq 2026 ledger search cursors";
 const PERSON_CONTEXT: &str = "estehqaq 2026 ledger person ids";
 const TRACKING_CHECK_CONTEXT: &str = "estehqaq 2026 tracking key check";
@@ -86,6 +85,12 @@ impl LedgerKeys {
         key.code(self.tracking_epoch, ledger, sequence)
     }
 
+    /// The same under the tracking key of another epoch; none when it is not here.
+    pub(crate) fn code_of(&self, epoch: u8, ledger: u16, sequence: u64) -> Option<TrackingCode> {
+        let (key, _) = self.tracking.get(usize::from(epoch))?.as_ref()?;
+        Some(key.code(epoch, ledger, sequence))
+    }
+
     /// The ledger number and sequence of a code; none when its epoch's key is not here.
     pub(crate) fn resolve(&self, code: TrackingCode) -> Option<(u16, u64)> {
         self.tracking[usize::from(code.key_epoch())].as_ref().map(|(key, _)| key.resolve(code))
@@ -128,7 +133,6 @@ pub(crate) struct LedgerKey {
     id: u32,
     chain: [u8; 32],
     marks: [u8; 32],
-    idempotency: [u8; 32],
     cursors: [u8; 32],
     person: Aes256,
 }
@@ -142,7 +146,6 @@ impl LedgerKey {
             id,
             chain: blake3::derive_key(CHAIN_CONTEXT, key),
             marks: blake3::derive_key(MARKS_CONTEXT, key),
-            idempotency: blake3::derive_key(IDEMPOTENCY_CONTEXT, key),
             cursors: blake3::derive_key(CURSORS_CONTEXT, key),
             person: Aes256::new(&blake3::derive_key(PERSON_CONTEXT, key).into()),
         }
@@ -167,11 +170,6 @@ impl LedgerKey {
     /// The key of the cursors of searches.
     pub(crate) fn cursors(&self) -> &[u8; 32] {
         &self.cursors
-    }
-
-    /// The key of an inquiry's idempotency digests.
-    pub(crate) fn idempotency(&self) -> &[u8; 32] {
-        &self.idempotency
     }
 
     /// Encrypts and decrypts a person ID as format version 1 had it: by one block of AES-CTR, of ledger number

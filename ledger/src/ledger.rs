@@ -10,7 +10,7 @@ use crate::chain::{Chain, SegmentInfo};
 use crate::commit::{self, Shared};
 use crate::counts::Stats;
 use crate::disk::{Disk, DiskLock};
-use crate::error::{AppendError, FindError, InitError, OpenError};
+use crate::error::{AppendError, FindError, InitError, OpenError, ReadError};
 use crate::folder::{self, Identity};
 use crate::gather::{Courier, Gatherer, gather};
 use crate::index::IndexError;
@@ -154,18 +154,14 @@ impl Ledger {
         let thread = thread.spawn(move || commit::run(writer, &committer)).map_err(io)?;
         let thread = Mutex::new(Some(thread));
         let torn_bytes = recovered.torn_bytes;
-        let indexer =
-            Indexer::start(disk.again(), shared.clone(), identity.clone(), options.ahead).map_err(io)?;
-        Ok(Ledger {
-            shared,
-            disk: disk.again(),
-            identity,
-            torn_bytes,
-            clock_ms,
-            indexer,
-            thread,
-            _lock: lock,
-        })
+        let indexer = Arc::new(Indexer::new(disk.again(), shared.clone(), identity.clone()));
+        let disk = disk.again();
+        let ledger = Ledger { shared, disk, identity, torn_bytes, clock_ms, indexer, thread, _lock: lock };
+        if options.ahead {
+            // Should that fail, the ledger is dropped, and with it the commit thread ends.
+            ledger.indexer.start().map_err(io)?;
+        }
+        Ok(ledger)
     }
 
     /// Queues an entry or an act; never blocks on the disk. It counts once the [`Pending`] says so.
@@ -200,6 +196,16 @@ impl Ledger {
     /// # Errors
     /// [`FindError`].
     pub fn placed(&self, ledger: u16, sequence: u64) -> Result<Option<Placed>, FindError> {
+        let Some((segment, end)) = self.segment_with(ledger, sequence)? else { return Ok(None) };
+        Ok(lookup::find(&segment, &self.shared.keys, end, sequence)?)
+    }
+
+    /// The segment that a place on stable storage is in, and how many of its slots are entries.
+    pub(crate) fn segment_with(
+        &self,
+        ledger: u16,
+        sequence: u64,
+    ) -> Result<Option<(Arc<Segment>, u64)>, FindError> {
         let shared = &self.shared;
         let durable = shared.durable();
         if ledger == shared.ledger && sequence > durable {
@@ -209,15 +215,19 @@ impl Ledger {
         if let Some(info) = lookup::sealed_with(&catalog.sealed, ledger, sequence) {
             let info = info.clone();
             drop(catalog);
-            let disk = self.disk.as_ref();
-            let segment = Segment::open(disk, false, &self.identity, info.number, &shared.keys)
-                .map_err(|error| changed_since(disk, &info, error))?;
-            return Ok(lookup::find(&segment, &shared.keys, info.entries, sequence)?);
+            return Ok(Some((Arc::new(self.open_sealed(&info)?), info.entries)));
         }
         let Some(segment) = catalog.open.clone().filter(|_| ledger == shared.ledger) else { return Ok(None) };
         drop(catalog);
         let end = (durable + 1).saturating_sub(segment.first_sequence());
-        Ok(lookup::find(&segment, &shared.keys, end, sequence)?)
+        Ok(Some((segment, end)))
+    }
+
+    /// Opens a sealed segment for reading.
+    pub(crate) fn open_sealed(&self, info: &SegmentInfo) -> Result<Segment, ReadError> {
+        let disk = self.disk.as_ref();
+        Segment::open(disk, false, &self.identity, info.number, &self.shared.keys)
+            .map_err(|error| changed_since(disk, info, error))
     }
 
     /// A page of the inquiries about a person, the newest first, as they are on stable storage now. A segment whose
@@ -292,6 +302,11 @@ impl Ledger {
         (self.clock_ms)()
     }
 
+    /// The clock it was opened with, for all that must not have another time than the ledger.
+    pub fn clock_ms(&self) -> fn() -> u64 {
+        self.clock_ms
+    }
+
     /// The last sequence that is on stable storage.
     pub fn durable_sequence(&self) -> u64 {
         self.shared.durable()
@@ -316,6 +331,11 @@ impl Ledger {
     /// does not count.
     pub fn is_writable(&self) -> bool {
         self.shared.is_writable()
+    }
+
+    /// Whether a write or sync failed: nothing that is not on stable storage by now will get there.
+    pub fn has_failed(&self) -> bool {
+        self.shared.has_failed()
     }
 
     /// Totals since opening.

@@ -25,6 +25,7 @@ mod folder;
 mod format;
 mod gather;
 mod handover;
+mod idempotency;
 mod index;
 mod indexer;
 mod keys;
@@ -37,6 +38,7 @@ mod prepare;
 mod prune;
 mod pruned;
 mod reader;
+mod recent;
 mod record;
 mod recovery;
 mod restore;
@@ -58,7 +60,7 @@ pub use counts::{SYNC_BOUNDS_US, Stats};
 pub use cursor::{Cursor, CursorError};
 pub use disk::{Disk, DiskFile, DiskLock, RealDisk};
 pub use entry::{
-    Channel, Entry, Idempotency, Language, Outcome, PROVIDER_ID_LEN_MAX, ProviderId, ProviderIdError, Subject,
+    Channel, Entry, Language, Outcome, PROVIDER_ID_LEN_MAX, ProviderId, ProviderIdError, Subject,
 };
 pub use error::{
     AppendError, Damage, DamageKind, FindError, HeaderFault, InitError, NumberFileError, OpenError, ReadError,
@@ -66,6 +68,7 @@ pub use error::{
 pub use format::RULES_VERSION;
 pub use gather::{Courier, Gathered, Gatherer};
 pub use handover::{AskError, ask};
+pub use idempotency::{Asker, Idempotency, Question};
 pub use index::IndexError;
 pub use keys::LedgerKeys;
 pub use ledger::{Ledger, Options};
@@ -74,6 +77,7 @@ pub use month::{Month, MonthError, derived_month_key};
 pub use pending::{Pending, Receipt};
 pub use prune::{PruneError, Pruning, prunable};
 pub use reader::{Home, LedgerReader, Records};
+pub use recent::{Given, Keyed};
 pub use record::{Act, Deed, Record};
 pub use restore::{FileBytes, FolderSource, RestorePlan, Restored, Source, restore};
 pub use restore_error::RestoreError;

@@ -14,6 +14,7 @@ use thiserror::Error;
 /// Derivation contexts of `blake3::derive_key`: fixed for ever.
 const IDS_CONTEXT: &str = "estehqaq 2026 ledger month ids";
 const INDEX_CONTEXT: &str = "estehqaq 2026 ledger month index";
+const IDEMPOTENCY_CONTEXT: &str = "estehqaq 2026 ledger idempotency";
 const NEXT_CONTEXT: &str = "estehqaq 2026 ledger next month";
 const CHECK_CONTEXT: &str = "estehqaq 2026 ledger month check";
 
@@ -120,6 +121,7 @@ pub(crate) struct MonthKey {
     month: Month,
     ids: Aes256,
     index: [u8; 32],
+    idempotency: [u8; 32],
     check: [u8; 8],
 }
 
@@ -133,6 +135,7 @@ impl MonthKey {
             month,
             ids: Aes256::new(&blake3::derive_key(IDS_CONTEXT, key).into()),
             index: blake3::derive_key(INDEX_CONTEXT, key),
+            idempotency: blake3::derive_key(IDEMPOTENCY_CONTEXT, key),
             check: *check.first_chunk().expect("a hash has 32 bytes"),
         }
     }
@@ -150,6 +153,11 @@ impl MonthKey {
     /// The key of the index of a sealed segment of this month.
     pub(crate) fn index_key(&self) -> &[u8; 32] {
         &self.index
+    }
+
+    /// The key of the idempotency digests of inquiries of this month.
+    pub(crate) fn idempotency_key(&self) -> &[u8; 32] {
+        &self.idempotency
     }
 
     /// Encrypts and decrypts by two blocks of AES-CTR: (block, ledger number, sequence) never comes twice

@@ -1,7 +1,7 @@
 //! How often and how long the machine itself stood still: a thread on each core that does nothing but sleep, and
 //! notes by how much it woke too late.
 //!
-//! A thousand wake-ups a second cost each core next to nothing. The threads have the senders' own priority and
+//! A thousand wake-ups a second cost each core little (see benches/RESULTS.md). The threads have the senders' own priority and
 //! timers, so what delays them would have delayed a sender and, all the more, the server. They send nothing, and no
 //! verdict asks them: they only stand beside the client's lateness and the server's latency. A wake-up that was
 //! missed while the thread could not run counts too, each from its own time, as for requests of an open loop.

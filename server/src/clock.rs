@@ -16,17 +16,24 @@ const DAY_MS: i64 = 86_400_000;
 /// Tells the time in Tehran.
 pub(crate) struct Clock {
     tehran: TimeZone,
+    now_ms: fn() -> u64,
 }
 
 impl Clock {
+    /// The machine's clock.
     pub(crate) fn new() -> Clock {
-        Clock { tehran: TimeZone::get("Asia/Tehran").expect("the zone database is built into the binary") }
+        Clock::reading(system_ms)
+    }
+
+    /// A clock that tells milliseconds since 1970-01-01T00:00:00Z.
+    pub(crate) fn reading(now_ms: fn() -> u64) -> Clock {
+        let tehran = TimeZone::get("Asia/Tehran").expect("the zone database is built into the binary");
+        Clock { tehran, now_ms }
     }
 
     /// The present moment; none when the machine's clock stands outside what the service can answer for.
     pub(crate) fn now(&self) -> Option<Moment> {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-        self.at(u64::try_from(since_epoch.as_millis()).ok()?)
+        self.at((self.now_ms)())
     }
 
     /// The moment that a ledger entry names.
@@ -40,6 +47,12 @@ impl Clock {
         let ms_of_day = u32::try_from(local_ms.rem_euclid(DAY_MS)).ok()?;
         Some(Moment { unix_ms, day, ms_of_day, offset_s })
     }
+}
+
+/// Before 1970 or in too many years, a time that is no moment.
+fn system_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    since_epoch.and_then(|time| u64::try_from(time.as_millis()).ok()).unwrap_or(u64::MAX)
 }
 
 /// One moment, to the millisecond, as Tehran's clocks show it.

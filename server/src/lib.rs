@@ -3,7 +3,8 @@
 //!
 //! Flow of an inquiry: `http` checks who asks and reads the body; `wire` parses it, `inquiry` turns it into
 //! checked values; `served` gives the generation, `engine` decides, `ledger` commits; `answer` puts the entry
-//! into JSON with the texts of `texts`. Beside it: `swap` brings the generation in that `CURRENT` names, `providers` and `provider_file` know the keys, `clock` the
+//! into JSON with the texts of `texts`. With an idempotency key, `idempotency` tells which entry is the first under it.
+//! Beside it: `swap` brings the generation in that `CURRENT` names, `providers` and `provider_file` know the keys, `clock` the
 //! time in Tehran, `serve` starts and stops all of it.
 //!
 //! What is absent is an invariant: no person ID or mobile number in a URL, a log line, a metric or an error.
@@ -14,6 +15,7 @@ pub mod cli;
 mod clock;
 mod desk_request;
 mod http;
+mod idempotency;
 mod inquiry;
 mod language;
 mod listener;

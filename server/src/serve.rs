@@ -19,6 +19,7 @@ use signal_hook::iterator::Signals;
 use thiserror::Error;
 
 use crate::http::{Admin, State, configure, configure_admin};
+use crate::idempotency::{Keys, Rebuild};
 use crate::listener::Listener;
 use crate::provider_file::{ProviderFile, Seen};
 use crate::providers::ProvidersError;
@@ -175,7 +176,10 @@ where
 {
     let (providers, seen) = ProviderFile::open(&parts.providers_file)?;
     let (served, providers) = (Arc::new(Served::default()), Arc::new(providers));
-    let state = Data::new(State::new(served.clone(), providers.clone(), parts.ledger, settings));
+    let keys = Keys::new(settings.idempotency_keys_max);
+    let state = State::new(served.clone(), providers.clone(), parts.ledger, settings, keys);
+    let state = Data::new(state);
+    let keys = Rebuild::start(state.clone().into_inner()).map_err(ServeError::Start)?;
     let http = start_http(settings.clone(), state.clone(), extra, events)?;
     let source = Source {
         snapshots_dir: parts.snapshots_dir.clone(),
@@ -193,7 +197,7 @@ where
     };
     let admin = start_admin(settings, state.clone(), admin)?;
     let requests = serve_requests(&state).map_err(ServeError::Start)?;
-    Ok(Running { http, admin, state, generations, providers, _requests: requests })
+    Ok(Running { http, admin, state, generations, providers, _requests: requests, _keys: keys })
 }
 
 fn follow_current(mut keeper: Keeper) -> io::Result<Watcher> {
@@ -311,6 +315,8 @@ pub struct Running {
     providers: Watcher,
     /// Looks for acts that commands ask for, as long as the service runs.
     _requests: Watcher,
+    /// Reads the keys of the last day from the ledger.
+    _keys: Rebuild,
 }
 
 impl Running {

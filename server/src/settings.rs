@@ -35,6 +35,8 @@ pub struct ServeSettings {
     pub ledger_segment_len_max_bytes: u64,
     /// Searches of the desk under way at once; beyond it the desk gets 503.
     pub desk_searches_max: usize,
+    /// Idempotency keys that are held at most, each up to 24 hours; a quarter of them is for personal inquiries.
+    pub idempotency_keys_max: usize,
     /// How generations are held in memory.
     pub memory_mode: MemoryMode,
     /// Memory that all generations together may take; none leaves it to the machine and its cgroups.
@@ -61,6 +63,7 @@ impl Default for ServeSettings {
             ledger_queue_len_max: 65_536,
             ledger_segment_len_max_bytes: 256 << 20,
             desk_searches_max: 4,
+            idempotency_keys_max: 2_000_000,
             memory_mode: MemoryMode::default(),
             generations_memory_bytes: None,
             public_keys: Vec::new(),

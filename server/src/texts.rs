@@ -221,6 +221,14 @@ codes! {
         "نام نسخه نادرست است" / "Not the name of a generation",
         "نام نسخه به شکل 2026-11-22-3fa9c1d2e4b5 است"
         / "The name of a generation looks like 2026-11-22-3fa9c1d2e4b5";
+    BadIdempotencyKey 422 "bad_idempotency_key":
+        "کلید Idempotency-Key نادرست است" / "Not an idempotency key",
+        "سرآیند Idempotency-Key باید یک رشته ۱ تا ۲۵۵ نویسه‌ای از نویسه‌های دیدنی ASCII باشد و تنها یک بار بیاید"
+        / "The Idempotency-Key header is one string of 1 to 255 visible ASCII characters, and comes once";
+    IdempotencyConflict 422 "idempotency_conflict":
+        "این کلید برای درخواست دیگری به کار رفته است" / "The key was used for another request",
+        "در ۲۴ ساعت گذشته درخواست دیگری با همین Idempotency-Key آمده است؛ برای درخواست تازه کلید تازه‌ای بفرستید"
+        / "Another request came with this Idempotency-Key within 24 hours; send a new key with a new request";
     BadReason 422 "bad_reason":
         "دلیل نادرست است" / "Not a reason",
         "دلیل باید متنی ناتهی و حداکثر ۵۰۰ نویسه باشد" / "A reason is a text of 1 to 500 characters that is not blank";

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::building::{BuildFolder, BuilderLock};
 use crate::content::{CONTENT_VERSION, Content, MobileKeyName, json_file};
-use crate::extract::ExtractError;
+use crate::extract::{Extract, ExtractError};
 use crate::gates::{GateLimits, GateOutcome};
 use crate::generation::GenerationName;
 use crate::memory::MemoryBound;
@@ -33,7 +33,7 @@ use crate::store_error::StoreError;
 
 /// What to build, and from what.
 pub struct BuildOptions<'a> {
-    /// The nightly extract, CSV.
+    /// The nightly extract, CSV or Parquet.
     pub extract: &'a Path,
     /// The snapshots folder; made if need be.
     pub snapshots: &'a Path,
@@ -227,10 +227,14 @@ fn read(
     options: &BuildOptions<'_>,
     folder: &BuildFolder<'_>,
 ) -> Result<(Partitions, ExtractSummary, PathBuf), BuildError> {
+    let extract = Extract::open(options.extract)?;
+    if let Extract::Parquet(extract) = &extract {
+        options.memory.check_decoding(extract.decoding_len())?;
+    }
     let spill = |source| BuildError::Spill { path: options.snapshots.to_owned(), source };
     let partitions = Partitions::new(folder.path(), options.memory.rows_len()).map_err(spill)?;
     let rejects = RejectsWriter::create(options.snapshots).map_err(BuildError::Rejects)?;
-    let (summary, rejects) = read_extract(options, Sinks { partitions: &partitions, rejects })?;
+    let (summary, rejects) = read_extract(options, extract, Sinks { partitions: &partitions, rejects })?;
     let name = rejects_name(options.as_of, &summary.source.blake3.to_hex());
     let rejects_path = rejects.finish(&name).map_err(BuildError::Rejects)?;
     if summary.rows == summary.rejected {

@@ -185,7 +185,7 @@ impl GateReport {
         match &self.outcome {
             None => text += ". There is nothing to compare it with",
             Some(outcome) => {
-                text += &format!(". {}", outcome.found);
+                text += &format!(". Found: {}", outcome.found);
                 text += &self.distance().map_or(String::new(), |distance| format!(": {distance}"));
                 text += &outcome.advice.as_ref().map_or(String::new(), |advice| format!(". To do: {advice}"));
             }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::builder::BuildError;
+use crate::extract::ExtractError;
 
 const MIB: u64 = 1 << 20;
 /// What a build takes beside the rows that it keeps: blocks that are read and checked, rows that are merged while
@@ -41,6 +42,15 @@ impl MemoryBound {
     /// Bytes of rows to keep in memory: half of what is left, the other half being for those that are sorted.
     pub(crate) fn rows_len(self) -> usize {
         usize::try_from((self.0 - FIXED) / 2).unwrap_or(usize::MAX)
+    }
+
+    /// What a row group takes while it is decoded must fit where rows are sorted later.
+    pub(crate) fn check_decoding(self, len: u64) -> Result<(), ExtractError> {
+        if len <= (self.0 - FIXED) / 2 {
+            return Ok(());
+        }
+        let least_mib = len.saturating_mul(2).saturating_add(FIXED).div_ceil(MIB);
+        Err(ExtractError::RowGroupMemory { needed_mib: len.div_ceil(MIB), least_mib })
     }
 
     /// Rows that are sorted together must fit beside what is kept.

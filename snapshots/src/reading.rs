@@ -1,18 +1,16 @@
-//! Reads and checks the whole extract on all cores: one thread at a time cuts the next block, whoever is free
-//! checks its rows. The first faulty line refuses the file, whatever the number of threads.
+//! Reads and checks the whole extract on all cores, block of rows after block of rows: `csv` and `parquet` each make
+//! blocks of their format, and here they meet: the checks, the counts and the order of rejects are the same. The
+//! first faulty line refuses the file, whatever the number of threads.
 
-use std::fs::File;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod csv;
+mod parquet;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::MobileKey;
-use parking_lot::Mutex;
-use rayon::prelude::*;
 
 use crate::builder::{BuildOptions, Progress};
-use crate::extract::{
-    Block, BlockReader, CellReader, CheckedRow, Columns, ExtractError, RowChecker, SourceDigest,
-    WarningCounts,
-};
+use crate::extract::{CheckedRow, Extract, ExtractError, RowCells, RowChecker, SourceDigest, WarningCounts};
 use crate::partition::{Partitions, RowBatch};
 use crate::rejects::{Reject, RejectsWriter};
 
@@ -24,6 +22,33 @@ pub(crate) struct ExtractSummary {
     pub(crate) source: SourceDigest,
 }
 
+/// Where checked rows and rejects go.
+pub(crate) struct Sinks<'a> {
+    pub(crate) partitions: &'a Partitions,
+    pub(crate) rejects: RejectsWriter,
+}
+
+/// Reads the extract into the sinks; gives the writer of the rejects back, so that it can be finished.
+pub(crate) fn read_extract(
+    options: &BuildOptions<'_>,
+    extract: Extract,
+    sinks: Sinks<'_>,
+) -> Result<(ExtractSummary, RejectsWriter), ExtractError> {
+    let (gathered, source) = match extract {
+        Extract::Csv(file) => csv::read(options, file, sinks)?,
+        Extract::Parquet(extract) => parquet::read(options, &extract, sinks)?,
+    };
+    let Gathered { rows, rejected, warnings, rejects } = gathered;
+    Ok((ExtractSummary { rows, rejected, warnings, source }, rejects))
+}
+
+/// Checks the rows of one block.
+struct BlockChecker<'a> {
+    checker: RowChecker<'a>,
+    batch: RowBatch,
+    outcome: BlockOutcome,
+}
+
 #[derive(Default)]
 struct BlockOutcome {
     rows: u64,
@@ -31,10 +56,29 @@ struct BlockOutcome {
     warnings: WarningCounts,
 }
 
-/// Where checked rows and rejects go.
-pub(crate) struct Sinks<'a> {
-    pub(crate) partitions: &'a Partitions,
-    pub(crate) rejects: RejectsWriter,
+impl<'a> BlockChecker<'a> {
+    fn new(mobile_key: &'a MobileKey) -> BlockChecker<'a> {
+        let (batch, outcome) = (RowBatch::default(), BlockOutcome::default());
+        BlockChecker { checker: RowChecker::new(mobile_key), batch, outcome }
+    }
+
+    /// Checks the row on that line; none is one without all columns.
+    fn check(&mut self, line: u64, row: Option<impl RowCells>) {
+        self.outcome.rows += 1;
+        match row.map_or(CheckedRow::BAD_ROW, |row| self.checker.check(row)) {
+            CheckedRow::Accepted { person, record } => self.batch.accept(person, record),
+            CheckedRow::Rejected { rule, column, person } => {
+                self.outcome.rejects.push(Reject { line, rule, column });
+                person.into_iter().for_each(|person| self.batch.reject(person));
+            }
+        }
+    }
+
+    fn finish(mut self, partitions: &Partitions) -> Result<BlockOutcome, ExtractError> {
+        self.outcome.warnings = *self.checker.warnings();
+        partitions.add(self.batch).map_err(ExtractError::Spill)?;
+        Ok(self.outcome)
+    }
 }
 
 /// The sums over all blocks that were checked so far.
@@ -43,64 +87,23 @@ struct Gathered {
     rejected: u64,
     warnings: WarningCounts,
     rejects: RejectsWriter,
-    errors: Vec<ExtractError>,
-}
-
-/// Reads the extract into the sinks; gives the writer of the rejects back, so that it can be finished.
-pub(crate) fn read_extract(
-    options: &BuildOptions<'_>,
-    sinks: Sinks<'_>,
-) -> Result<(ExtractSummary, RejectsWriter), ExtractError> {
-    let path = options.extract.to_owned();
-    let io_error = |source| ExtractError::Io { path: path.clone(), source };
-    let file = File::open(options.extract).map_err(io_error)?;
-    let bytes_total = file.metadata().map_err(io_error)?.len();
-    let mut reader = BlockReader::new(path.clone(), file);
-    let first = first_with_rows(&mut reader)?;
-    let columns = read_header(&first)?;
-    let progress = ReadProgress { options, bytes_total, bytes: AtomicU64::new(0), rows: AtomicU64::new(0) };
-    let failed = AtomicBool::new(false);
-    let gathered = Mutex::new(Gathered::new(sinks.rejects));
-    let blocks = std::iter::once(Ok(first)).chain(&mut reader).enumerate();
-    blocks.take_while(|_| !failed.load(Ordering::Relaxed)).par_bridge().for_each(|(number, block)| {
-        let checked = block.and_then(|block| {
-            let outcome = check_block(&block, number == 0, &columns, options.mobile_key, sinks.partitions)?;
-            progress.add(&block, &outcome);
-            Ok(outcome)
-        });
-        if gathered.lock().add(number, checked).is_err() {
-            failed.store(true, Ordering::Relaxed);
-        }
-    });
-    gathered.into_inner().finish(reader.source_digest())
 }
 
 impl Gathered {
     fn new(rejects: RejectsWriter) -> Gathered {
-        Gathered { rows: 0, rejected: 0, warnings: WarningCounts::default(), rejects, errors: Vec::new() }
+        Gathered { rows: 0, rejected: 0, warnings: WarningCounts::default(), rejects }
     }
 
-    /// An error means that no further block is of use.
-    fn add(&mut self, number: usize, checked: Result<BlockOutcome, ExtractError>) -> Result<(), ()> {
-        let added = checked.and_then(|outcome| {
-            self.rows += outcome.rows;
-            self.rejected += outcome.rejects.len() as u64;
-            self.warnings.merge(&outcome.warnings);
-            self.rejects.add(number, outcome.rejects).map_err(ExtractError::Rejects)
-        });
-        added.map_err(|error| self.errors.push(error))
-    }
-
-    fn finish(self, source: SourceDigest) -> Result<(ExtractSummary, RejectsWriter), ExtractError> {
-        let Gathered { rows, rejected, warnings, rejects, errors } = self;
-        // Blocks are handed out in order, so that the first faulty line is always among the errors.
-        match errors.into_iter().min_by_key(ExtractError::line) {
-            Some(error) => Err(error),
-            None => Ok((ExtractSummary { rows, rejected, warnings, source }, rejects)),
-        }
+    /// Takes the block with that number, counted from 0, in any order.
+    fn add(&mut self, number: usize, outcome: BlockOutcome) -> Result<(), ExtractError> {
+        self.rows += outcome.rows;
+        self.rejected += outcome.rejects.len() as u64;
+        self.warnings.merge(&outcome.warnings);
+        self.rejects.add(number, outcome.rejects).map_err(ExtractError::Rejects)
     }
 }
 
+/// Tells how far the reading is.
 struct ReadProgress<'a> {
     options: &'a BuildOptions<'a>,
     bytes_total: u64,
@@ -108,58 +111,14 @@ struct ReadProgress<'a> {
     rows: AtomicU64,
 }
 
-impl ReadProgress<'_> {
-    fn add(&self, block: &Block, outcome: &BlockOutcome) {
-        let bytes = self.bytes.fetch_add(block.len(), Ordering::Relaxed) + block.len();
-        let rows = self.rows.fetch_add(outcome.rows, Ordering::Relaxed) + outcome.rows;
+impl<'a> ReadProgress<'a> {
+    fn new(options: &'a BuildOptions<'a>, bytes_total: u64) -> ReadProgress<'a> {
+        ReadProgress { options, bytes_total, bytes: AtomicU64::new(0), rows: AtomicU64::new(0) }
+    }
+
+    fn add(&self, bytes: u64, rows: u64) {
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let rows = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
         (self.options.progress)(Progress::Reading { bytes, bytes_total: self.bytes_total, rows });
     }
-}
-
-/// Passes over blocks of nothing but empty lines.
-fn first_with_rows(reader: &mut BlockReader<File>) -> Result<Block, ExtractError> {
-    loop {
-        let block = reader.next().ok_or(ExtractError::Empty)??;
-        if block.rows().next().is_some() {
-            return Ok(block);
-        }
-    }
-}
-
-fn read_header(first: &Block) -> Result<Columns, ExtractError> {
-    let (line, row) = first.rows().next().ok_or(ExtractError::Empty)?;
-    let mut reader = CellReader::new(memchr::memchr_iter(b',', row).count() + 1);
-    let cells = reader.split(row).map_err(|error| invalid_utf8(line, row, error.offset))?;
-    Columns::from_header(cells, line)
-}
-
-fn invalid_utf8(row_line: u64, row: &[u8], offset: usize) -> ExtractError {
-    ExtractError::InvalidUtf8 { line: row_line + memchr::memchr_iter(b'\n', &row[..offset]).count() as u64 }
-}
-
-fn check_block(
-    block: &Block,
-    has_header: bool,
-    columns: &Columns,
-    mobile_key: &MobileKey,
-    partitions: &Partitions,
-) -> Result<BlockOutcome, ExtractError> {
-    let mut reader = CellReader::new(columns.cells_per_row());
-    let mut checker = RowChecker::new(columns, mobile_key);
-    let mut batch = RowBatch::default();
-    let mut outcome = BlockOutcome::default();
-    for (line, row) in block.rows().skip(usize::from(has_header)) {
-        let cells = reader.split(row).map_err(|error| invalid_utf8(line, row, error.offset))?;
-        outcome.rows += 1;
-        match checker.check(cells) {
-            CheckedRow::Accepted { person, record } => batch.accept(person, record),
-            CheckedRow::Rejected { rule, column, person } => {
-                outcome.rejects.push(Reject { line, rule, column });
-                person.into_iter().for_each(|person| batch.reject(person));
-            }
-        }
-    }
-    outcome.warnings = *checker.warnings();
-    partitions.add(batch).map_err(ExtractError::Spill)?;
-    Ok(outcome)
 }

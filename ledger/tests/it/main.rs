@@ -22,6 +22,7 @@ mod pruning;
 mod random_lives;
 mod rate;
 mod reading;
+mod recent;
 mod restoring;
 mod rotating;
 mod searching;

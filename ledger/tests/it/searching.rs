@@ -61,6 +61,7 @@ pub(crate) fn pages(
             next.found.len() <= search.limit && (next.next.is_none() || next.found.len() == search.limit)
         );
         found.extend(next.found);
+        assert!(found.len() < 1000, "the pages have no end");
         let Some(cursor) = next.next else { return Ok((found, next.segments_not_searchable)) };
         search.after = Some(Cursor::parse(&cursor, search.person, &keys()).unwrap());
     }

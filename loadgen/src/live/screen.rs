@@ -117,7 +117,7 @@ fn draw(frame: &mut Frame<'_>, s: &LiveSnapshot, history: &History) {
     frame.render_widget(Paragraph::new(latency_lines(s)).block(block(&title)), latency);
     let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(curves);
     draw_curve(frame, left, "sent a second", &history.sent_per_s, Color::Cyan);
-    draw_curve(frame, right, "p99 µs (max where insufficient)", &history.p99_us, Color::Yellow);
+    draw_curve(frame, right, "p99 µs (else max)", &history.p99_us, Color::Yellow);
     frame.render_widget(
         Paragraph::new(goal_lines(&s.goals)).block(block("goals so far, q ends early")),
         below,

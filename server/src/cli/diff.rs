@@ -164,7 +164,7 @@ fn told(diff: &Diff) -> String {
          earlier\notherwise    {stored_otherwise} stored otherwise, {unchanged} unchanged\n\n"
     );
     let row = |name: &str, cells: [String; 9]| {
-        let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:>11}")).collect();
+        let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:>13}")).collect();
         format!("{name:<12}{}\n", cells.concat())
     };
     for (kind, groups) in [("category", &diff.categories), ("relation", &diff.relations)] {

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use snapshots::Progress;
 
 const BAR: &str = "{msg:>14} [{bar:40}] {percent:>3} %  {per_sec}  {eta} left";
+/// Bytes tell how much is left; what is of interest are rows, and those stand in the message.
+const READING_BAR: &str = "{msg:>30} [{bar:40}] {percent:>3} %  {eta} left";
 const SPINNER: &str = "{msg:>14} {spinner} {elapsed}";
 
 /// A bar over work of a known size.
@@ -53,12 +55,13 @@ impl BuildBars {
     pub(super) fn show(&self, progress: Progress) {
         match progress {
             Progress::Reading { bytes, bytes_total, rows } => {
-                let bar = self.stage("reading", Some(bytes_total));
+                let bar = self.stage("reading", READING_BAR, Some(bytes_total));
                 bar.set_position(bytes.max(bar.position()));
-                bar.set_message(format!("{rows} rows"));
+                let rows_per_s = rows as f64 / bar.elapsed().as_secs_f64().max(0.001);
+                bar.set_message(format!("{rows} rows, {rows_per_s:.0}/s"));
             }
             Progress::Compiling { rows, rows_total } => {
-                self.stage("compiling", Some(rows_total)).set_position(rows);
+                self.stage("compiling", BAR, Some(rows_total)).set_position(rows);
             }
             Progress::Verifying => self.tick("verifying"),
         }
@@ -71,11 +74,11 @@ impl BuildBars {
     }
 
     fn tick(&self, stage: &'static str) {
-        self.stage(stage, None).tick();
+        self.stage(stage, SPINNER, None).tick();
     }
 
     /// The bar of a stage; a new stage replaces the one before.
-    fn stage(&self, stage: &'static str, total: Option<u64>) -> ProgressBar {
+    fn stage(&self, stage: &'static str, template: &str, total: Option<u64>) -> ProgressBar {
         let mut current = self.0.lock();
         if let Some((name, bar)) = &*current
             && *name == stage
@@ -85,10 +88,7 @@ impl BuildBars {
         if let Some((_, bar)) = current.take() {
             bar.finish_and_clear();
         }
-        let bar = match total {
-            Some(total) => ProgressBar::new(total).with_style(style(BAR)),
-            None => ProgressBar::new_spinner().with_style(style(SPINNER)),
-        };
+        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_style(style(template));
         bar.set_message(stage);
         *current = Some((stage, bar.clone()));
         bar
@@ -104,6 +104,7 @@ mod tests {
     #[test]
     fn templates_are_valid() {
         super::style(super::BAR);
+        super::style(super::READING_BAR);
         super::style(super::SPINNER);
     }
 }

@@ -78,6 +78,9 @@ pub(crate) struct RawSettings {
     /// Searches of the desk under way at once; beyond it the desk gets 503 [default: 4]
     #[arg(long, value_name = "N", env = "ESTEHQAQ_DESK_SEARCHES_MAX")]
     desk_searches_max: Option<usize>,
+    /// Idempotency keys that are held at most, each for 24 hours [default: 2000000]
+    #[arg(long, value_name = "N", env = "ESTEHQAQ_IDEMPOTENCY_KEYS_MAX")]
+    idempotency_keys_max: Option<usize>,
     /// Public key file: only generations signed with a key in it are taken [default: also unsigned ones]
     #[arg(long, value_name = "FILE", env = "ESTEHQAQ_PUBLIC_KEY")]
     public_key: Option<PathBuf>,
@@ -209,6 +212,7 @@ impl RawSettings {
             ledger_queue_len_max: self.ledger_queue_len_max.or(lower.ledger_queue_len_max),
             ledger_segment_kib: self.ledger_segment_kib.or(lower.ledger_segment_kib),
             desk_searches_max: self.desk_searches_max.or(lower.desk_searches_max),
+            idempotency_keys_max: self.idempotency_keys_max.or(lower.idempotency_keys_max),
             public_key: self.public_key.or(lower.public_key),
             admin_listen: self.admin_listen.or(lower.admin_listen),
             memory_mode: self.memory_mode.or(lower.memory_mode),
@@ -249,6 +253,7 @@ fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
             .ledger_segment_kib
             .map_or(default.ledger_segment_len_max_bytes, |kib| kib.saturating_mul(1 << 10)),
         desk_searches_max: raw.desk_searches_max.unwrap_or(default.desk_searches_max),
+        idempotency_keys_max: raw.idempotency_keys_max.unwrap_or(default.idempotency_keys_max),
         memory_mode: raw.memory_mode.map_or(default.memory_mode, MemoryMode::from),
         generations_memory_bytes: raw.generations_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         public_keys: raw.public_key.as_deref().map_or(Ok(Vec::new()), options::read_public_keys)?,
@@ -280,6 +285,7 @@ fn check_bounds(settings: &ServeSettings, raw: &RawSettings) -> Result<(), Comma
         ("ledger-queue-len-max", settings.ledger_queue_len_max as u64, 1, 10_000_000),
         ("ledger-segment-kib", raw.ledger_segment_kib.unwrap_or(8), 8, 4 << 20),
         ("desk-searches-max", settings.desk_searches_max as u64, 1, 64),
+        ("idempotency-keys-max", settings.idempotency_keys_max as u64, 2, 100_000_000),
         ("generations-memory-mib", raw.generations_memory_mib.unwrap_or(1), 1, 1 << 30),
     ];
     match bounds.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {

@@ -42,7 +42,7 @@ pub(crate) enum SnapshotCommand {
 
 #[derive(Args)]
 pub(crate) struct BuildArgs {
-    /// The nightly extract, CSV
+    /// The nightly extract, CSV or Parquet; its first bytes tell which
     #[arg(long, value_name = "FILE")]
     extract: PathBuf,
     #[command(flatten)]

@@ -96,6 +96,7 @@ pub(crate) async fn metrics(state: Data<State>) -> HttpResponse {
     let mut text = String::with_capacity(4096);
     state.metrics.write(&mut text);
     write_ledger(&state, &mut text);
+    state.keys.write(&mut text);
     write_snapshot(&state, &mut text);
     write_process(&mut text);
     let ready = u64::from(state.is_ready());

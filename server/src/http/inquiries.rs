@@ -4,13 +4,14 @@ use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use engine::{Care, Decision, Person, PersonId, Status, Terms, decide};
-use ledger::{Channel, Entry, Language, Outcome, ProviderId, RULES_VERSION, TrackingCode};
+use ledger::{Asker, Channel, Entry, Given, Language, Outcome, ProviderId, Question, RULES_VERSION};
 use snapshots::Generation;
 
-use super::{Problem, State, auth, body, json_headers};
+use super::keyed::{Answered, KeyedInquiry, key_of};
+use super::{IDEMPOTENT_REPLAY, Problem, State, auth, body, json_headers};
 use crate::answer::{Answer, View};
 use crate::clock::Moment;
-use crate::inquiry::{read_general, read_personal};
+use crate::inquiry::{GeneralInquiry, PersonalInquiry, read_general, read_personal};
 use crate::language::negotiate;
 use crate::metrics::Endpoint;
 use crate::texts::Code;
@@ -30,13 +31,27 @@ pub(crate) async fn personal(request: HttpRequest, payload: Payload, state: Data
 async fn ask_general(
     request: &HttpRequest,
     payload: Payload,
-    state: &State,
+    state: &Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let body = body::read_json(request, payload, state.body_timeout).await;
     let caller = auth::inquirer(request, state)?;
     let body = body?;
     let now = state.clock.now().ok_or_else(|| state.down())?;
-    let inquiry = read_general(&body, |day| caller.may_ask_day(day, now.day()))?;
+    let checked = read_general(&body, |day| caller.may_ask_day(day, now.day()));
+    let mut keyed = None;
+    // The first answer stands, also where the day that it was about may not be asked for any more.
+    if let Some(key) = key_of(request, &checked)?
+        && let Ok(inquiry) = read_general(&body, |_| true)
+    {
+        let GeneralInquiry { person, care, service_day } = inquiry;
+        let question = Question { person, care, service_day };
+        let inquiry = KeyedInquiry { asker: Asker::Provider(caller.id), key, question };
+        if let Some(answered) = inquiry.first(state, now).await? {
+            return respond(state, &answered, View::Provider);
+        }
+        keyed = Some(inquiry);
+    }
+    let inquiry = checked?;
     if !caller.may_ask_care(inquiry.care) {
         return Err(Code::CareNotAllowed.into());
     }
@@ -50,18 +65,32 @@ async fn ask_general(
         now,
     };
     let entry = asked.decide(state, |_, _| true)?;
-    let tracking_code = state.commit(entry.clone()).await?;
-    Ok(created(&entry, tracking_code, now, View::Provider))
+    let answered = commit(state, keyed, entry, now).await?;
+    respond(state, &answered, View::Provider)
 }
 
 async fn ask_personal(
     request: &HttpRequest,
     payload: Payload,
-    state: &State,
+    state: &Data<State>,
 ) -> Result<HttpResponse, Problem> {
     let body = body::read_json(request, payload, state.body_timeout).await?;
-    let inquiry = read_personal(&body)?;
+    let checked = read_personal(&body);
+    let key = key_of(request, &checked)?;
+    let inquiry = checked?;
     let now = state.clock.now().ok_or_else(|| state.down())?;
+    let mut keyed = None;
+    if let Some(key) = key {
+        let PersonalInquiry { person, mobile, service_day } = &inquiry;
+        // Under another number the same key is another one: whoever guesses a key learns nothing.
+        let asker = Asker::Holder { person: *person, mobile_digest: mobile.digest() };
+        let question = Question { person: *person, care: Care::Outpatient, service_day: *service_day };
+        let inquiry = KeyedInquiry { asker, key, question };
+        if let Some(answered) = inquiry.first(state, now).await? {
+            return respond(state, &answered, View::Person);
+        }
+        keyed = Some(inquiry);
+    }
     let asked = Asked {
         channel: Channel::Personal,
         provider: ProviderId::NONE,
@@ -76,11 +105,21 @@ async fn ask_personal(
     let entry = asked.decide(state, |generation, person| {
         person.carries(generation.mobile_key.fingerprint(inquiry.person, &inquiry.mobile))
     })?;
-    let tracking_code = state.commit(entry.clone()).await?;
-    if entry.outcome == Outcome::MobileMismatch {
-        return Err(Code::MobileMismatch.into());
+    let answered = commit(state, keyed, entry, now).await?;
+    respond(state, &answered, View::Person)
+}
+
+/// Writes the entry, under the request's key if it came with one.
+async fn commit(
+    state: &Data<State>,
+    keyed: Option<KeyedInquiry>,
+    entry: Entry,
+    now: Moment,
+) -> Result<Answered, Problem> {
+    match keyed {
+        Some(keyed) => keyed.commit(state, entry, now).await,
+        None => state.commit(entry.clone()).await.map(|tracking_code| Answered::now(entry, tracking_code)),
     }
-    Ok(created(&entry, tracking_code, now, View::Person))
 }
 
 /// A checked inquiry at its moment.
@@ -146,12 +185,21 @@ impl Asked {
     }
 }
 
-fn created(entry: &Entry, tracking_code: TrackingCode, answered_at: Moment, view: View) -> HttpResponse {
-    let mut response = HttpResponse::Created();
+/// What the ledger says, in the view of whoever asked. Of a mismatch nobody gets the code.
+fn respond(state: &State, answered: &Answered, view: View) -> Result<HttpResponse, Problem> {
+    let Answered { given: Given { entry, tracking_code }, is_replay } = answered;
+    if entry.outcome == Outcome::MobileMismatch {
+        return Err(Problem::from(Code::MobileMismatch).replayed(*is_replay));
+    }
+    let answered_at = state.clock.at(entry.time_ms).ok_or_else(|| state.down())?;
+    let mut response = if *is_replay { HttpResponse::Ok() } else { HttpResponse::Created() };
     json_headers(&mut response, entry.language, "application/json");
     let location = format!("/v1/inquiries/{tracking_code}");
     if let Ok(location) = HeaderValue::try_from(location) {
         response.insert_header((LOCATION, location));
     }
-    response.body(Answer { entry, tracking_code: Some(tracking_code), answered_at, view }.to_json())
+    if *is_replay {
+        response.insert_header(IDEMPOTENT_REPLAY);
+    }
+    Ok(response.body(Answer { entry, tracking_code: Some(*tracking_code), answered_at, view }.to_json()))
 }

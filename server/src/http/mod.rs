@@ -8,6 +8,7 @@ mod body;
 mod desk;
 mod health;
 mod inquiries;
+mod keyed;
 mod lookup;
 mod problem;
 mod state;
@@ -53,6 +54,9 @@ fn get_or_head() -> actix_web::Route {
 async fn unknown_path(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     state.finish(&request, Endpoint::Other, Err(Code::NotFound.into()))
 }
+
+/// Says that the answer is the first one's again.
+const IDEMPOTENT_REPLAY: (&str, HeaderValue) = ("Idempotent-Replay", HeaderValue::from_static("true"));
 
 /// Marks an answer as JSON in this language that nobody may store.
 fn json_headers(response: &mut HttpResponseBuilder, language: Language, content_type: &'static str) {

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use ledger::Language;
 use serde::Serialize;
 
-use super::json_headers;
+use super::{IDEMPOTENT_REPLAY, json_headers};
 use crate::inquiry::{Fault, Refused};
 use crate::texts::Code;
 
@@ -18,6 +18,8 @@ pub(crate) struct Problem {
     faults: Vec<Fault>,
     retry_after_s: Option<u16>,
     allow: Option<&'static str>,
+    /// The answer to a repeated request.
+    is_replay: bool,
     /// What exactly happened; for operators only, since it names files.
     reason: Option<String>,
 }
@@ -44,7 +46,7 @@ struct FieldError<'a> {
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Problem {
-        Problem { code, faults: Vec::new(), retry_after_s: None, allow: None, reason: None }
+        Problem { code, faults: Vec::new(), retry_after_s: None, allow: None, is_replay: false, reason: None }
     }
 }
 
@@ -74,6 +76,11 @@ impl Problem {
         Problem { allow: Some(allow), ..Code::MethodNotAllowed.into() }
     }
 
+    /// The same as the answer to a repeated request.
+    pub(crate) fn replayed(self, is_replay: bool) -> Problem {
+        Problem { is_replay, ..self }
+    }
+
     /// The same with what exactly happened. The admin endpoints alone may tell.
     pub(crate) fn because(self, reason: String) -> Problem {
         Problem { reason: Some(reason), ..self }
@@ -95,6 +102,9 @@ impl Problem {
         }
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((RETRY_AFTER, HeaderValue::from(seconds)));
+        }
+        if self.is_replay {
+            response.insert_header(IDEMPOTENT_REPLAY);
         }
         if let Some(methods) = self.allow {
             response.insert_header((ALLOW, HeaderValue::from_static(methods)));

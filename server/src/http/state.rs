@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::Problem;
 use crate::clock::Clock;
+use crate::idempotency::Keys;
 use crate::language::negotiate;
 use crate::metrics::{Endpoint, Metrics};
 use crate::provider_file::ProviderFile;
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) served: Arc<Served>,
     pub(crate) providers: Arc<ProviderFile>,
     pub(crate) ledger: Ledger,
+    pub(crate) keys: Keys,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) body_timeout: Duration,
@@ -48,12 +50,15 @@ impl State {
         providers: Arc<ProviderFile>,
         ledger: Ledger,
         settings: &ServeSettings,
+        keys: Keys,
     ) -> State {
         State {
             served,
             providers,
+            // One clock: what the ledger has as today is today.
+            clock: Clock::reading(ledger.clock_ms()),
             ledger,
-            clock: Clock::new(),
+            keys,
             metrics: Metrics::default(),
             body_timeout: Duration::from_millis(settings.body_timeout_ms),
             desk_searches: Arc::new(Semaphore::new(settings.desk_searches_max)),
@@ -94,7 +99,7 @@ impl State {
         GATHERER.with(|gatherer| gatherer.get_or_init(begin).clone())
     }
 
-    fn not_written(&self, error: AppendError) -> Problem {
+    pub(super) fn not_written(&self, error: AppendError) -> Problem {
         if error == AppendError::Full {
             return self.busy();
         }

@@ -53,6 +53,17 @@ impl Client {
         self.post("/v1/inquiries", &headers, body.to_string().as_bytes())
     }
 
+    /// The same with an idempotency key.
+    pub(crate) fn ask_as(&self, key: &str, idempotency_key: &str, body: &Value) -> Reply {
+        let authorization = format!("Bearer {key}");
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", idempotency_key),
+        ];
+        self.post("/v1/inquiries", &headers, body.to_string().as_bytes())
+    }
+
     /// The same where the service may be gone before it has answered.
     pub(crate) fn try_ask(&self, key: &str, body: &Value) -> Option<Reply> {
         let request = self.agent.post(format!("http://{}/v1/inquiries", self.address));
@@ -77,6 +88,12 @@ impl Client {
         let authorization = format!("Bearer {key}");
         let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
         self.post("/v1/desk/search", &headers, body.to_string().as_bytes())
+    }
+
+    /// The same with an idempotency key.
+    pub(crate) fn ask_personally_as(&self, idempotency_key: &str, body: &Value) -> Reply {
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", idempotency_key)];
+        self.post("/v1/personal-inquiries", &headers, body.to_string().as_bytes())
     }
 
     pub(crate) fn look_up(&self, key: &str, tracking_code: &str) -> Reply {

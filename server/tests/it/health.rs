@@ -113,3 +113,32 @@ fn readiness_tells_the_generation() {
     let ready: Value = site.client.get("/readyz", &[]).json();
     assert_eq!((&ready["ready"], &ready["as_of"]), (&json!(true), &json!(AS_OF)));
 }
+
+/// Ledger and later parts have guides of their own to be told in.
+#[test]
+fn the_guide_lists_every_metric_of_generations() {
+    let site = Site::usual();
+    let guide = include_str!("../../../docs/serving.md");
+    let metrics = site.client.get("/metrics", &[]).text;
+    let prefixes =
+        ["snapshot", "swap", "last_swap", "refused", "rollback", "memory", "page", "resident", "ready"];
+    let of_generations =
+        |name: &str| prefixes.iter().any(|prefix| name["estehqaq_".len()..].starts_with(prefix));
+    let names = metrics.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
+    let names: Vec<_> = names.filter(|name| of_generations(name)).collect();
+    assert!(names.len() >= 14, "{names:?}");
+    for name in names {
+        let listed = ["`", "{", "_sum{"].map(|after| format!("`{name}{after}"));
+        assert!(listed.iter().any(|listed| guide.contains(listed)), "docs/serving.md does not list {name}");
+    }
+    let counters =
+        metrics.lines().filter_map(|line| line.strip_prefix("estehqaq_refused_swaps_total{cause=\""));
+    let causes: Vec<_> = counters.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(causes.len() >= 9, "{causes:?}");
+    for cause in causes {
+        assert!(
+            guide.contains(&format!("| `{cause}` |")),
+            "docs/serving.md does not tell of the cause {cause}"
+        );
+    }
+}

@@ -17,6 +17,8 @@ mod personal;
 mod program;
 mod protocol;
 mod reloading;
+mod repeating;
+mod repeating_later;
 mod rotating;
 mod s3;
 mod site;

@@ -228,3 +228,28 @@ fn sigint_also_drains_and_a_new_start_finds_the_old_answers() {
     again.signal("TERM");
     assert_eq!(again.ended().0, Some(0));
 }
+
+#[test]
+fn a_killed_service_knows_its_keys_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = prepare(folder.path());
+    let serving = Serving::start(folder.path());
+    let client = serving.ready();
+    let ask = |client: &Client, n: u32| {
+        let asked = || client.ask_as(&key, &format!("key-{n}"), &json!({"person_id": "5742616694"}));
+        // While the ledger is being read, keys are put off.
+        wait_until("the keys are known", || asked().status != 503);
+        asked()
+    };
+    let firsts: Vec<_> = (0..20).map(|n| ask(&client, n)).collect();
+    assert!(firsts.iter().all(|first| first.status == 200), "asked twice each: {firsts:?}");
+    serving.signal("KILL");
+    assert_eq!(serving.ended().0, None);
+    let again = Serving::start(folder.path());
+    let client = again.ready();
+    for (n, first) in (0..).zip(&firsts) {
+        let reply = ask(&client, n);
+        assert_eq!((reply.status, &reply.text), (200, &first.text));
+        assert_eq!(reply.header("idempotent-replay"), "true");
+    }
+}

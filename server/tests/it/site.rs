@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) snapshot: bool,
     pub(crate) ledger_number: u16,
     pub(crate) queue_len_max: usize,
+    pub(crate) ledger_keys: Arc<LedgerKeys>,
+    pub(crate) clock_ms: fn() -> u64,
 }
 
 pub(crate) struct Site {
@@ -50,7 +52,8 @@ impl Setup {
     pub(crate) fn usual() -> Setup {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let settings = ServeSettings { listen, workers: 2, ..ServeSettings::default() };
-        Setup { settings, snapshot: true, ledger_number: 1, queue_len_max: 1000 }
+        let (ledger_keys, clock_ms) = (ledger_keys(), Options::default().clock_ms);
+        Setup { settings, snapshot: true, ledger_number: 1, queue_len_max: 1000, ledger_keys, clock_ms }
     }
 
     /// Starts it; with a snapshot, returns once it is ready.
@@ -63,25 +66,50 @@ impl Setup {
             publish(&path.join("snapshots"), AS_OF);
         }
         let disk = Switch::new();
+        let running = self.run(path, disk.clone());
+        let client = Client::new(running.address());
+        let site = Site { running: Some(running), client, keys, disk, folder };
+        site.wait(&self);
+        site
+    }
+
+    fn run(&self, path: &Path, disk: Switch) -> Running {
         let parts = Parts {
             snapshots_dir: path.join("snapshots"),
             mobile_keys: vec![mobile_key()],
-            ledger: open_ledger(path, disk.clone(), &self),
+            ledger: open_ledger(path, disk, self),
             providers_file: path.join("providers.toml"),
         };
-        let running = server::start(&self.settings, parts, |_| {}).unwrap();
-        let client = Client::new(running.address());
-        let site = Site { running: Some(running), client, keys, disk, folder };
-        if self.snapshot {
-            wait_until("the service is ready", || site.running().is_ready());
-        }
-        site
+        server::start(&self.settings, parts, |_| {}).unwrap()
     }
 }
 
 impl Site {
     pub(crate) fn usual() -> Site {
         Setup::usual().start()
+    }
+
+    /// Stops the service and starts it again in the same folder.
+    pub(crate) fn restart(&mut self, setup: &Setup) {
+        self.take().stop().unwrap();
+        let running = setup.run(self.folder.path(), self.disk.clone());
+        self.client = Client::new(running.address());
+        self.running = Some(running);
+        self.wait(setup);
+    }
+
+    fn wait(&self, setup: &Setup) {
+        if setup.snapshot {
+            wait_until("the service is ready", || self.running().is_ready());
+        }
+        wait_until("the keys are known", || self.metric("estehqaq_idempotency_keys_known") == 1);
+    }
+
+    /// The value of a metric, with its labels if it has any.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = self.client.get("/metrics", &[]).text;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no metric {name}: {text}")).parse().unwrap()
     }
 
     pub(crate) fn running(&self) -> &Running {
@@ -144,8 +172,10 @@ pub(crate) fn ledger_keys() -> Arc<LedgerKeys> {
 
 fn open_ledger(folder: &Path, switch: Switch, setup: &Setup) -> Ledger {
     let real = RealDisk::create(folder.join("ledger")).unwrap();
-    let options = Options { queue_len_max: setup.queue_len_max, ..Options::default() };
-    Ledger::open_or_init(&MoodyDisk { real, switch }, setup.ledger_number, ledger_keys(), options).unwrap()
+    let options =
+        Options { queue_len_max: setup.queue_len_max, clock_ms: setup.clock_ms, ..Options::default() };
+    let disk = MoodyDisk { real, switch };
+    Ledger::open_or_init(&disk, setup.ledger_number, setup.ledger_keys.clone(), options).unwrap()
 }
 
 /// Builds the extract's snapshot as of a date and makes it current; its name.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use memchr::{memchr, memchr_iter, memchr2};
 
-use super::ExtractError;
+use super::{ExtractError, SourceDigest};
 
 /// Bytes read before rows are cut: large enough to spread over cores, small enough for their caches.
 const BLOCK_LEN: usize = 2 << 20;
@@ -55,12 +55,6 @@ pub(crate) struct BlockReader<R> {
     finished: bool,
     /// Found behind the rows of the block that was handed out last.
     error: Option<ExtractError>,
-}
-
-/// What the digest of the whole file was computed over.
-pub(crate) struct SourceDigest {
-    pub(crate) blake3: blake3::Hash,
-    pub(crate) len: u64,
 }
 
 impl<R: Read> BlockReader<R> {

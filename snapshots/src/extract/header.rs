@@ -1,7 +1,8 @@
-//! Finds the columns of the extract by the names in its header.
+//! Finds the columns of the extract by their names: those in the header of a CSV, or those of a Parquet file.
 
 use engine::clean_cell;
 
+use super::row::RowCells;
 use super::{Cells, ExtractError};
 
 /// A column of the extract (PRODUCT.md section 2), in the order in which a row is checked.
@@ -23,7 +24,24 @@ pub(crate) enum Column {
     Branch,
 }
 
-const NAMES: [&str; 13] = [
+/// All of them, in that order.
+pub(crate) const COLUMNS: [Column; 13] = [
+    Column::IdKind,
+    Column::PersonId,
+    Column::Category,
+    Column::Relation,
+    Column::BirthDate,
+    Column::CoverageStart,
+    Column::CoverageEnd,
+    Column::StudentUntil,
+    Column::DocumentDue,
+    Column::PrincipalId,
+    Column::OtherInsurer,
+    Column::Mobile,
+    Column::Branch,
+];
+
+const NAMES: [&str; COLUMNS.len()] = [
     "id_kind",
     "person_id",
     "category",
@@ -43,31 +61,58 @@ impl Column {
     pub(crate) fn name(self) -> &'static str {
         NAMES[usize::from(self as u8)]
     }
+
+    /// Whether its cells are days.
+    pub(crate) fn is_date(self) -> bool {
+        match self {
+            Column::BirthDate
+            | Column::CoverageStart
+            | Column::CoverageEnd
+            | Column::StudentUntil
+            | Column::DocumentDue => true,
+            Column::IdKind
+            | Column::PersonId
+            | Column::Category
+            | Column::Relation
+            | Column::PrincipalId
+            | Column::OtherInsurer
+            | Column::Mobile
+            | Column::Branch => false,
+        }
+    }
 }
 
-/// Where each column stands.
+/// Where each column stands among these names. Unknown columns are passed over, in whatever number.
+pub(crate) fn find_columns<'a>(
+    names: impl Iterator<Item = &'a str>,
+    line: u64,
+) -> Result<[usize; COLUMNS.len()], ExtractError> {
+    let mut places = [None; COLUMNS.len()];
+    for (place, name) in names.enumerate() {
+        let name = clean_cell(name);
+        let Some(column) = NAMES.iter().position(|&known| known == name) else { continue };
+        if places[column].replace(place).is_some() {
+            return Err(ExtractError::RepeatedColumn { line, column: NAMES[column] });
+        }
+    }
+    let mut found = [0; COLUMNS.len()];
+    for (column, place) in places.into_iter().enumerate() {
+        found[column] = place.ok_or(ExtractError::MissingColumn { line, column: NAMES[column] })?;
+    }
+    Ok(found)
+}
+
+/// Where each column of a CSV stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Columns {
-    places: [usize; NAMES.len()],
+    places: [usize; COLUMNS.len()],
     cells_per_row: usize,
 }
 
 impl Columns {
-    /// Reads the header. Unknown columns are passed over, in whatever number.
+    /// Reads the header.
     pub(crate) fn from_header(header: Cells<'_>, line: u64) -> Result<Columns, ExtractError> {
-        let mut places = [None; NAMES.len()];
-        for (place, cell) in header.iter().enumerate() {
-            let name = clean_cell(cell);
-            let Some(column) = NAMES.iter().position(|&known| known == name) else { continue };
-            if places[column].replace(place).is_some() {
-                return Err(ExtractError::RepeatedColumn { line, column: NAMES[column] });
-            }
-        }
-        let mut found = [0; NAMES.len()];
-        for (column, place) in places.into_iter().enumerate() {
-            found[column] = place.ok_or(ExtractError::MissingColumn { line, column: NAMES[column] })?;
-        }
-        Ok(Columns { places: found, cells_per_row: header.len() })
+        Ok(Columns { places: find_columns(header.iter(), line)?, cells_per_row: header.len() })
     }
 
     /// How many cells a row must have.
@@ -75,20 +120,40 @@ impl Columns {
         self.cells_per_row
     }
 
-    /// The cell of that column, as it stands.
-    pub(crate) fn cell<'a>(&self, cells: Cells<'a>, column: Column) -> &'a str {
-        cells.get(self.places[usize::from(column as u8)])
+    /// The row of these cells, if it has as many as the header.
+    pub(crate) fn row<'a>(&'a self, cells: Cells<'a>) -> Option<CsvRow<'a>> {
+        (cells.len() == self.cells_per_row).then_some(CsvRow { columns: self, cells })
+    }
+}
+
+/// One row of a CSV.
+#[derive(Clone, Copy)]
+pub(crate) struct CsvRow<'a> {
+    columns: &'a Columns,
+    cells: Cells<'a>,
+}
+
+impl RowCells for CsvRow<'_> {
+    fn cell(&self, column: Column) -> &str {
+        self.cells.get(self.columns.places[usize::from(column as u8)])
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Column, Columns, NAMES};
+    use super::{COLUMNS, Column, Columns, NAMES};
     use crate::extract::CellReader;
 
     fn columns(header: &str) -> Result<Columns, String> {
         let mut reader = CellReader::new(40);
         Columns::from_header(reader.split(header.as_bytes()).unwrap(), 1).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn columns_are_numbered_by_their_place() {
+        for (number, column) in COLUMNS.into_iter().enumerate() {
+            assert_eq!(usize::from(column as u8), number);
+        }
     }
 
     #[test]

@@ -1,20 +1,57 @@
-//! Reading the nightly extract: `blocks` cuts the file into whole rows, `header` finds the columns, `row`
-//! checks one row, and this module does it on all cores. Knows nothing of people: that is `partition`.
+//! Reading the nightly extract. A CSV is cut into whole rows (`blocks`) and those into `cells`; a Parquet file is
+//! decoded into batches of rows (`parquet`). From there on both are the same: `header` finds the columns, `row` checks
+//! one row, and `reading` does it on all cores. Knows nothing of people: that is `partition`.
 
 mod blocks;
 mod cells;
 mod header;
+mod parquet;
 mod row;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
+use ::parquet::errors::ParquetError;
 use thiserror::Error;
 
-pub(crate) use blocks::{Block, BlockReader, SourceDigest};
+pub(crate) use blocks::{Block, BlockReader};
 pub(crate) use cells::{CellReader, Cells};
 pub(crate) use header::{Column, Columns};
-pub(crate) use row::{CheckedRow, RowChecker, WarningCounts};
+pub use parquet::RowGroupColumn;
+pub(crate) use parquet::{Batch, ParquetExtract};
+pub(crate) use row::{CheckedRow, RowCells, RowChecker, WarningCounts};
 pub use row::{RejectRule, Warning};
+
+/// An open extract of either format.
+pub(crate) enum Extract {
+    Csv(File),
+    Parquet(Box<ParquetExtract>),
+}
+
+impl Extract {
+    /// Opens the extract. What it is, its first bytes say, not its name; what cannot be read at a place, such as a
+    /// pipe, is a CSV.
+    pub(crate) fn open(path: &Path) -> Result<Extract, ExtractError> {
+        let io_error = |source| ExtractError::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io_error)?;
+        let mut magic = [0; 4];
+        if !file.metadata().map_err(io_error)?.is_file() || file.read_exact_at(&mut magic, 0).is_err() {
+            return Ok(Extract::Csv(file));
+        }
+        match &magic {
+            parquet::MAGIC => Ok(Extract::Parquet(Box::new(ParquetExtract::open(path, file)?))),
+            parquet::MAGIC_ENCRYPTED => Err(ExtractError::ParquetEncrypted),
+            _ => Ok(Extract::Csv(file)),
+        }
+    }
+}
+
+/// What the digest of the whole file was computed over.
+pub(crate) struct SourceDigest {
+    pub(crate) blake3: blake3::Hash,
+    pub(crate) len: u64,
+}
 
 /// Why the whole extract was refused. Lines count from 1, the header's.
 #[derive(Debug, Error)]
@@ -74,6 +111,77 @@ pub enum ExtractError {
         /// The line where the row starts.
         line: u64,
     },
+    /// The footer of a Parquet file, which is its end.
+    #[error(
+        "cannot read the footer of the Parquet file: {source}; it is damaged or cut off, copy or export it again"
+    )]
+    ParquetFooter {
+        /// What is wrong with it.
+        source: ParquetError,
+    },
+    /// The pages of a column of a Parquet file, or what the footer says of them.
+    #[error(
+        "{place}: {source}; the Parquet file is damaged or the column encrypted, copy or export it again, without \
+         encryption"
+    )]
+    ParquetPages {
+        /// Where.
+        place: RowGroupColumn,
+        /// What is wrong there.
+        source: ParquetError,
+    },
+    /// A Parquet file of which only the owner of its keys can read a row.
+    #[error("the Parquet file is encrypted; export it again without encryption")]
+    ParquetEncrypted,
+    /// A Parquet column is compressed in a way that is not read.
+    #[error(
+        "the column `{column}` is compressed with {codec}; export it again with SNAPPY, ZSTD, GZIP, LZ4 or none"
+    )]
+    ParquetCodec {
+        /// The column.
+        column: &'static str,
+        /// What it is compressed with.
+        codec: String,
+    },
+    /// A Parquet column of a type in which its cells cannot be told.
+    #[error("the column `{column}` is {found}; its cells {wanted}, cast it and export the extract again")]
+    ColumnType {
+        /// The column.
+        column: &'static str,
+        /// Its type.
+        found: String,
+        /// What it has to be.
+        wanted: &'static str,
+    },
+    /// The cells of a Parquet column take far more room than cells of an extract do.
+    #[error(
+        "line {line}: the column `{column}` has more than 16 MiB of text in the {rows} rows from here on; look for \
+         text that does not belong there",
+        rows = parquet::BATCH_ROWS_MAX
+    )]
+    CellsTooLong {
+        /// The line of the first of these rows.
+        line: u64,
+        /// The column.
+        column: &'static str,
+    },
+    /// Decoding a row group may take more memory than there is.
+    #[error(
+        "decoding the largest row group may take {needed_mib} MiB, more than the memory bound leaves room for; allow \
+         at least --memory {least_mib}MiB, or export the extract with smaller row groups"
+    )]
+    RowGroupMemory {
+        /// What it takes at most.
+        needed_mib: u64,
+        /// The least bound that would do.
+        least_mib: u64,
+    },
+    /// Somebody wrote to the extract.
+    #[error("{} was changed while it was read; build again when its export is complete", path.display())]
+    Changed {
+        /// The extract.
+        path: PathBuf,
+    },
 }
 
 impl ExtractError {
@@ -83,12 +191,20 @@ impl ExtractError {
             ExtractError::Io { .. }
             | ExtractError::Spill(_)
             | ExtractError::Rejects(_)
-            | ExtractError::Empty => 0,
+            | ExtractError::Empty
+            | ExtractError::ParquetFooter { .. }
+            | ExtractError::ParquetPages { .. }
+            | ExtractError::ParquetEncrypted
+            | ExtractError::ParquetCodec { .. }
+            | ExtractError::ColumnType { .. }
+            | ExtractError::RowGroupMemory { .. }
+            | ExtractError::Changed { .. } => 0,
             ExtractError::MissingColumn { line, .. }
             | ExtractError::RepeatedColumn { line, .. }
             | ExtractError::InvalidUtf8 { line }
             | ExtractError::UnclosedQuote { line }
-            | ExtractError::RowTooLong { line } => *line,
+            | ExtractError::RowTooLong { line }
+            | ExtractError::CellsTooLong { line, .. } => *line,
         }
     }
 }

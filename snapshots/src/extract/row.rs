@@ -7,8 +7,13 @@ use engine::{
     PersonId, PersonIdError, Relation, clean_cell, nineteenth_birthday,
 };
 
-use super::Cells;
-use super::header::{Column, Columns};
+use super::header::Column;
+
+/// One row of the extract with all its columns, in whatever form they are stored.
+pub(crate) trait RowCells {
+    /// The cell of that column, as it stands; empty where there is nothing.
+    fn cell(&self, column: Column) -> &str;
+}
 
 /// Why a row is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,9 +170,14 @@ pub(crate) enum CheckedRow {
     },
 }
 
-/// Checks rows against one header and one key.
+impl CheckedRow {
+    /// A row that has not as many cells as the header.
+    pub(crate) const BAD_ROW: CheckedRow =
+        CheckedRow::Rejected { rule: RejectRule::BadRow, column: None, person: None };
+}
+
+/// Checks rows; fingerprints mobile numbers under one key.
 pub(crate) struct RowChecker<'a> {
-    columns: &'a Columns,
     mobile_key: &'a MobileKey,
     /// Of accepted rows only.
     warnings: WarningCounts,
@@ -177,8 +187,8 @@ pub(crate) struct RowChecker<'a> {
 type Fault = (RejectRule, Column);
 
 impl<'a> RowChecker<'a> {
-    pub(crate) fn new(columns: &'a Columns, mobile_key: &'a MobileKey) -> RowChecker<'a> {
-        RowChecker { columns, mobile_key, warnings: WarningCounts::default() }
+    pub(crate) fn new(mobile_key: &'a MobileKey) -> RowChecker<'a> {
+        RowChecker { mobile_key, warnings: WarningCounts::default() }
     }
 
     /// The warnings of the rows accepted so far.
@@ -186,11 +196,8 @@ impl<'a> RowChecker<'a> {
         &self.warnings
     }
 
-    pub(crate) fn check(&mut self, cells: Cells<'_>) -> CheckedRow {
-        if cells.len() != self.columns.cells_per_row() {
-            return CheckedRow::Rejected { rule: RejectRule::BadRow, column: None, person: None };
-        }
-        let row = Row { columns: self.columns, cells };
+    pub(crate) fn check(&mut self, cells: impl RowCells) -> CheckedRow {
+        let row = Row { cells };
         let person = match row.person() {
             Ok(person) => person,
             Err((rule, column)) => {
@@ -208,13 +215,12 @@ impl<'a> RowChecker<'a> {
     }
 }
 
-/// One row with as many cells as the header.
-struct Row<'a> {
-    columns: &'a Columns,
-    cells: Cells<'a>,
+/// One row that is being checked.
+struct Row<R> {
+    cells: R,
 }
 
-impl<'a> Row<'a> {
+impl<R: RowCells> Row<R> {
     fn person(&self) -> Result<PersonId, Fault> {
         let kind = match &*clean_cell(self.cell(Column::IdKind)) {
             "N" | "n" => IdKind::National,
@@ -272,8 +278,8 @@ impl<'a> Row<'a> {
         })
     }
 
-    fn cell(&self, column: Column) -> &'a str {
-        self.columns.cell(self.cells, column)
+    fn cell(&self, column: Column) -> &str {
+        self.cells.cell(column)
     }
 
     fn code<T>(&self, column: Column, from_code: fn(&str) -> Option<T>) -> Option<T> {

@@ -4,11 +4,12 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use engine::MobileKey;
-use snapshots::{BuildError, OpenError, open_current, read_current};
+use snapshots::{BuildError, BuildOptions, OpenError, build, open_current, read_current};
 
-use crate::support::{HEADER, build_file, build_with, data, mobile_key};
+use crate::support::{HEADER, as_of, build_file, build_with, data, mobile_key};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -115,6 +116,23 @@ fn a_second_builder_is_refused_and_leftovers_are_cleared() {
     lock.unlock().unwrap();
     build_file(&data("extract.csv"), dir.path()).unwrap();
     assert!(!leftover.exists());
+}
+
+#[test]
+fn two_builders_at_once_exclude_each_other() {
+    let (dir, key, messages) = (tempfile::tempdir().unwrap(), mobile_key(), Mutex::new(Vec::new()));
+    let extract = data("extract.csv");
+    // In the middle of the first one's work; as another process would, it opens the lock by itself.
+    let other = |_| messages.lock().unwrap().push(build_file(&extract, dir.path()).unwrap_err().to_string());
+    let mut options = BuildOptions::new(&extract, dir.path(), &key, as_of());
+    options.accept = Some("a test".to_owned());
+    options.progress = &other;
+    let report = build(&options).unwrap();
+    assert_eq!(read_current(dir.path()).unwrap().to_string(), report.generation);
+    let expected = format!("another builder is at work in {}; wait until it is done", dir.path().display());
+    let messages = messages.lock().unwrap().clone();
+    assert!(messages.len() >= 3 && messages.iter().all(|message| *message == expected), "{messages:?}");
+    build_file(&extract, dir.path()).unwrap();
 }
 
 #[test]

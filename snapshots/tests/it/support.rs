@@ -70,3 +70,15 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
     }
     fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
 }
+
+/// Writes extracts `0.csv`, `1.csv` and so on of the same people, each with something else about everybody.
+pub(crate) fn write_extracts(folder: &Path, count: usize, people: u32) {
+    for number in 0..count {
+        let rows = (0..people).map(|n| {
+            let (id, branch) = (national_id(1_000_001 + n * 7919), 1 + number as u32 + n);
+            format!("N,{id},insured,self,,{}-{:02}-01,,,,,,,{branch}\n", 1990 + n % 30, 1 + n % 12)
+        });
+        let text = rows.collect::<String>();
+        fs::write(folder.join(format!("{number}.csv")), format!("{HEADER}\n{text}")).unwrap();
+    }
+}

@@ -119,8 +119,8 @@ pub(super) fn grouped(value: f64) -> String {
 fn since_start(ms: f64) -> String {
     let s = (ms / 1_000.0).round() as u64;
     match s {
-        0..120 => format!("{s} s"),
-        120..7_200 => format!("{}:{:02} min", s / 60, s % 60),
+        0..60 => format!("{s} s"),
+        60..7_200 => format!("{}:{:02} min", s / 60, s % 60),
         _ => format!("{}:{:02} h", s / 3_600, s / 60 % 60),
     }
 }

@@ -47,7 +47,7 @@ fn a_refused_build_is_inspected_by_name() {
         "signature   content.json: not signed\n",
         "judged then refused rejected: 97 of 3608 rows were rejected",
         "gate        rejected REFUSES: compares rejected rows, as a share of all rows of the extract; allowed is \
-         at most 0.5 % (--max-rejected). 97 of 3608 rows were rejected, a share of 0.0269 where at most 0.005 is \
+         at most 0.5 % (--max-rejected). Found: 97 of 3608 rows were rejected, a share of 0.0269 where at most 0.005 is \
          allowed: 0.0219 beyond the limit. To do: mend the rows listed in snapshots/rejects/",
         "gate        people not asked: ",
         "next        refused by rejected, incomplete: mend the extract and build again; or, if it is right as it \

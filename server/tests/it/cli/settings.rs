@@ -8,7 +8,7 @@ use super::serving::SERVE;
 use super::{Folder, Ran, words};
 
 /// Settings with bounds: flag, lowest, highest.
-const BOUNDED: [(&str, u64, u64); 11] = [
+const BOUNDED: [(&str, u64, u64); 12] = [
     ("workers", 1, 512),
     ("keep-alive-s", 1, 3600),
     ("backlog", 1, 65_535),
@@ -19,6 +19,7 @@ const BOUNDED: [(&str, u64, u64); 11] = [
     ("ledger-queue-len-max", 1, 10_000_000),
     ("ledger-segment-kib", 8, 4_194_304),
     ("desk-searches-max", 1, 64),
+    ("idempotency-keys-max", 2, 100_000_000),
     ("generations-memory-mib", 1, 1 << 30),
 ];
 

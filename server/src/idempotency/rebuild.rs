@@ -1,0 +1,68 @@
+//! The keys of the last day, read from the ledger at a start, on a thread of its own: inquiries without a key need
+//! not wait for it, and those with one are put off until it is done.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use ledger::Ledger;
+
+use super::{Keys, SPAN_MS};
+use crate::http::State;
+
+/// The thread that reads. Dropping it ends the reading.
+pub(crate) struct Rebuild {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Rebuild {
+    /// Starts reading.
+    pub(crate) fn start(state: Arc<State>) -> io::Result<Rebuild> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = thread::Builder::new().name("keys".to_owned());
+        let thread = thread.spawn(move || rebuild(&state.ledger, &state.keys, &stopped))?;
+        Ok(Rebuild { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Rebuild {
+    /// Waits, since the ledger must be free once the service has stopped.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("reading idempotency keys panicked");
+        }
+    }
+}
+
+/// Reads all that was sealed, which after an opening is all there is, the oldest first: so what is beyond the bound
+/// goes as it does later on.
+fn rebuild(ledger: &Ledger, keys: &Keys, stop: &AtomicBool) {
+    let begun = Instant::now();
+    let now_ms = ledger.clock_ms()();
+    // The first time that is in force: an entry of exactly a day ago is not.
+    let since_ms = now_ms.saturating_sub(SPAN_MS).saturating_add(1);
+    keys.unknown_up_to(since_ms - 1);
+    let segments = ledger.segments().into_iter().filter(|info| info.times_ms.1 >= since_ms);
+    let mut entries = 0;
+    for info in segments {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        entries += info.entries;
+        if let Err(error) = ledger.keyed(&info, since_ms, |keyed| keys.hold(&keyed, now_ms)) {
+            // Whoever has a key of then may have had an answer, which cannot be told any more.
+            keys.unknown_up_to(info.times_ms.1);
+            tracing::error!(%error, "idempotency keys cannot be read from the ledger; run `estehqaq ledger verify`");
+        }
+    }
+    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    keys.rebuilt(took_ms);
+    tracing::info!(entries, keys = keys.len(), took_ms, "idempotency keys of the last 24 hours are known");
+}

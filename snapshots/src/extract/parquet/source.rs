@@ -1,0 +1,112 @@
+//! The file behind a Parquet extract, read at places: the columns of a row group are decoded at once, and must not
+//! share a position, as the crate's own reader of files does.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::extract::{ExtractError, SourceDigest};
+
+/// Headers of pages are some dozens of bytes; their statistics may be longer.
+const HEADER_BUFFER_LEN: usize = 1 << 10;
+/// Bytes that are digested at once.
+const DIGEST_LEN: usize = 1 << 20;
+
+/// An open file of known length.
+pub(crate) struct Source {
+    path: PathBuf,
+    file: Arc<File>,
+    state: FileState,
+}
+
+/// What changes when somebody writes to the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileState {
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileState {
+    fn of(file: &File) -> io::Result<FileState> {
+        let metadata = file.metadata()?;
+        Ok(FileState { len: metadata.len(), modified: metadata.modified().ok() })
+    }
+}
+
+impl Source {
+    pub(crate) fn new(path: &Path, file: File) -> Result<Source, ExtractError> {
+        let state = FileState::of(&file);
+        let state = state.map_err(|source| ExtractError::Io { path: path.to_owned(), source })?;
+        Ok(Source { path: path.to_owned(), file: Arc::new(file), state })
+    }
+
+    pub(crate) fn bytes_total(&self) -> u64 {
+        self.state.len
+    }
+
+    /// Length and digest of the whole file.
+    pub(crate) fn digest(&self) -> Result<SourceDigest, ExtractError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut reader = BufReader::with_capacity(DIGEST_LEN, self.reader_at(0));
+        hasher.update_reader(&mut reader).map_err(self.io_error())?;
+        Ok(SourceDigest { blake3: hasher.finalize(), len: hasher.count() })
+    }
+
+    /// Rows and digest are read apart, and must be of the same bytes.
+    pub(crate) fn check_unchanged(&self) -> Result<(), ExtractError> {
+        let now = FileState::of(&self.file).map_err(self.io_error())?;
+        if now == self.state { Ok(()) } else { Err(ExtractError::Changed { path: self.path.clone() }) }
+    }
+
+    fn io_error(&self) -> impl Fn(io::Error) -> ExtractError {
+        |source| ExtractError::Io { path: self.path.clone(), source }
+    }
+
+    fn reader_at(&self, offset: u64) -> ReaderAt {
+        ReaderAt { file: Arc::clone(&self.file), offset }
+    }
+}
+
+/// Reads on from a place, whatever others read.
+pub(crate) struct ReaderAt {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for ReaderAt {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        self.state.len
+    }
+}
+
+impl ChunkReader for Source {
+    type T = BufReader<ReaderAt>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(BufReader::with_capacity(HEADER_BUFFER_LEN, self.reader_at(start)))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.state.len) {
+            return Err(ParquetError::EOF("a place beyond the end of the file".to_owned()));
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes.into())
+    }
+}
