@@ -18,6 +18,8 @@ mod crash;
 mod diff;
 pub mod disk;
 mod extract;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gate_words;
 mod gates;
 mod generation;

@@ -311,6 +311,9 @@ pub(crate) fn parse_content(bytes: &[u8], name: &GenerationName, path: &Path) ->
     if content.as_of != name.as_of().iso().to_string() {
         return Err(fault("its as-of date is not that of its name".to_owned()));
     }
+    if content.people.checked_add(content.incomplete).is_none() {
+        return Err(fault("it counts more people than there can be".to_owned()));
+    }
     Ok(content)
 }
 

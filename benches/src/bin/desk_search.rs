@@ -118,8 +118,11 @@ fn about(person: PersonId, number: u64) -> Entry {
 
 /// One of the persons at random; their numbers are spread over all nine-digit ones.
 fn person(random: &mut Random, args: &Args) -> Result<PersonId, Failure> {
-    let number = 1_000_000 + random.next_u64() % args.people.max(1) * (900_000_000 / args.people.max(1));
-    PersonId::from_u64(IdKind::National, number).ok_or_else(|| "a number that no ID has".into())
+    let step = 900_000_000 / args.people.max(1);
+    // Some numbers are no ID's, such as those whose last six digits are zero.
+    let ids = std::iter::repeat_with(|| 1_000_000 + random.next_u64() % args.people.max(1) * step)
+        .find_map(|number| PersonId::from_u64(IdKind::National, number));
+    ids.ok_or_else(|| "no number is an ID's".into())
 }
 
 fn search(person: PersonId) -> Search {

@@ -76,7 +76,7 @@ fn write_ledger(path: &Path, entries: u64, keyed: bool) -> Result<(), Failure> {
     let (asker, month) = (Asker::Provider(provider), Month::at(clock_ms()));
     let mut waiting = Vec::new();
     for n in 0..entries {
-        let person = PersonId::from_u64(IdKind::National, 499_370_000 + n % 900_000 + 1).ok_or("an ID")?;
+        let person = PersonId::from_u64(IdKind::National, 499_370_000 + n % 600_000 + 1).ok_or("an ID")?;
         let question = Question { person, care: Care::Outpatient, service_day: None };
         let idempotency = keyed.then(|| ledger.idempotency(month, &asker, &format!("key-{n}"), &question));
         waiting.push(ledger.append(Entry {

@@ -10,7 +10,7 @@ use clap::Args;
 use snapshots::{GenerationName, PublishOptions, SigningKey, Store};
 
 use super::gates::GateSettings;
-use super::options::{CommandError, SnapshotsDir};
+use super::options::{self, CommandError, SnapshotsDir};
 use super::output;
 
 #[derive(Args)]
@@ -42,7 +42,7 @@ pub(crate) struct PublishArgs {
     #[command(flatten)]
     gates: GateSettings,
     /// Publish although gates refuse, or it was rolled back, for this reason
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = options::reason)]
     accept: Option<String>,
     /// Sign the changed publication.json with the key in this file
     #[arg(long, value_name = "FILE", env = "ESTEHQAQ_SIGNING_KEY")]

@@ -52,6 +52,11 @@ pub(super) fn id_kind(text: &str) -> Result<IdKind, String> {
     IdKind::from_code(text).ok_or_else(|| "give national or foreign".to_owned())
 }
 
+/// Reads a reason, which stands in the journal for good.
+pub(super) fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("say why".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 /// The date given, or today in Tehran.
 pub(super) fn day_or_today(day: Option<Day>) -> Result<Day, CommandError> {
     day.or_else(crate::today_in_tehran)

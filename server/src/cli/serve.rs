@@ -93,12 +93,15 @@ pub(crate) struct RawSettings {
     /// Memory that all generations together may take, in MiB [default: what the machine and its cgroups allow]
     #[arg(long, value_name = "MIB", env = "ESTEHQAQ_GENERATIONS_MEMORY_MIB")]
     generations_memory_mib: Option<u64>,
-    /// How `activate` of the admin endpoints judges; in the file a table `[gates]`
-    #[command(flatten)]
-    gates: GateSettings,
     /// off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL", env = "ESTEHQAQ_LOG_LEVEL")]
     log_level: Option<String>,
+    // The last one, since the heading stands above all that follows.
+    #[command(
+        flatten,
+        next_help_heading = "Gates of the admin endpoints' activate; in the file a table [gates]"
+    )]
+    gates: GateSettings,
 }
 
 /// [`MemoryMode`] as it is given.

@@ -55,7 +55,7 @@ pub(crate) struct BuildArgs {
     #[command(flatten)]
     gates: GateSettings,
     /// Publish although gates refuse, for this reason
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = options::reason)]
     accept: Option<String>,
     /// Memory to use at most, such as 2GiB; rows beyond it are put aside on disk [default: 4GiB, or less on a
     /// small machine]

@@ -82,6 +82,16 @@ impl Cells {
         }
     }
 
+    /// Whether every row has a value; such a column is written as one that must have them.
+    fn is_full(&self) -> bool {
+        match self {
+            Cells::Text(cells) | Cells::Bytes(cells) => cells.iter().all(Option::is_some),
+            Cells::Date(cells) | Cells::Int32(cells) => cells.iter().all(Option::is_some),
+            Cells::Int64(cells) | Cells::Annotated(_, cells) => cells.iter().all(Option::is_some),
+            Cells::Nothing(_) => false,
+        }
+    }
+
     fn stored(&self) -> (Physical, Option<LogicalType>) {
         match self {
             Cells::Text(_) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
@@ -112,38 +122,40 @@ impl Cells {
     }
 
     fn write(&self, rows: std::ops::Range<usize>, group: &mut SerializedRowGroupWriter<'_, File>) {
+        let full = self.is_full();
         match self {
             Cells::Text(cells) | Cells::Bytes(cells) => {
                 let cells = cells[rows].iter().map(|cell| cell.clone().map(ByteArray::from));
-                write_column::<ByteArrayType>(cells, group);
+                write_column::<ByteArrayType>(cells, full, group);
             }
             Cells::Date(cells) | Cells::Int32(cells) => {
-                write_column::<Int32Type>(cells[rows].iter().copied(), group);
+                write_column::<Int32Type>(cells[rows].iter().copied(), full, group);
             }
             Cells::Int64(cells) | Cells::Annotated(_, cells) => {
-                write_column::<Int64Type>(cells[rows].iter().copied(), group);
+                write_column::<Int64Type>(cells[rows].iter().copied(), full, group);
             }
-            Cells::Nothing(_) => write_column::<Int32Type>(rows.map(|_| None), group),
+            Cells::Nothing(_) => write_column::<Int32Type>(rows.map(|_| None), full, group),
         }
     }
 }
 
 fn write_column<T: DataType>(
     cells: impl Iterator<Item = Option<T::T>>,
+    full: bool,
     group: &mut SerializedRowGroupWriter<'_, File>,
 ) {
     let cells: Vec<_> = cells.collect();
     let levels: Vec<_> = cells.iter().map(|cell| i16::from(cell.is_some())).collect();
     let values: Vec<_> = cells.into_iter().flatten().collect();
     let mut column = group.next_column().unwrap().unwrap();
-    column.typed::<T>().write_batch(&values, Some(&levels), None).unwrap();
+    column.typed::<T>().write_batch(&values, (!full).then_some(&levels[..]), None).unwrap();
     column.close().unwrap();
 }
 
 fn field_type(field: &Field) -> Arc<Type> {
     let (physical, logical) = field.cells.stored();
     let built = Type::primitive_type_builder(&field.name, physical)
-        .with_repetition(Repetition::OPTIONAL)
+        .with_repetition(if field.cells.is_full() { Repetition::REQUIRED } else { Repetition::OPTIONAL })
         .with_logical_type(logical);
     Arc::new(built.build().unwrap())
 }

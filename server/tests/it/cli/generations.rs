@@ -69,6 +69,7 @@ fn a_gate_keeps_what_it_refuses_out_and_says_what_to_do() {
     older.refused(1, &["as of 2026-11-21 after 2026-11-22", "--allow-older"]);
     let many = folder.build(&[&["--as-of", "2026-11-23", "--min-people", "1000000"][..], &MESSY].concat());
     many.refused(1, &["1000000", "--min-people"]);
+    folder.build(&["--as-of", "2026-11-21", "--accept", " "]).refused(2, &["--accept <REASON>", "say why"]);
     assert_eq!(current(&folder), first);
     assert_eq!(states(&folder).iter().filter(|(_, state)| state == "built").count(), 2, "they stay on disk");
     build(&folder, "2026-11-21", &["--allow-older"]);

@@ -175,7 +175,7 @@ fn ids_are_revealed_in_a_new_private_file() {
     let mode = fs::metadata(folder.path("changed.csv")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
     let expected = "id_kind,person_id,change,reason_from,end_from,reason_to,end_to\n\
-                    national,4040235861,lost_cover,active,2028-08-11,ended,2026-11-16\n\
+                    national,4040235861,lost_cover,active,2028-08-10,ended,2026-11-16\n\
                     national,5723985949,vanished,active,open,,\n";
     assert_eq!(folder.read("changed.csv"), expected);
     folder.run(&reveal).refused(1, &["changed.csv", "never overwritten"]);

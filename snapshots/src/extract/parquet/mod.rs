@@ -56,7 +56,8 @@ impl ParquetExtract {
     }
 
     pub(crate) fn rows(&self) -> u64 {
-        self.metadata.row_groups().iter().map(|group| group.num_rows().unsigned_abs()).sum()
+        let rows = self.metadata.row_groups().iter().map(|group| group.num_rows().unsigned_abs());
+        rows.fold(0, u64::saturating_add)
     }
 
     /// The rows from the first to the last.
