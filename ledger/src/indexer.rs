@@ -22,6 +22,8 @@ use crate::index::{self, IndexError, IndexFault, IndexFile, OpenIndex, PersonKey
 use crate::reader::changed_since;
 use crate::segment::Segment;
 
+/// The lowest priority there is.
+const NICE_LOWEST: i32 = 19;
 /// How often it is looked for something to do.
 const LOOK: Duration = Duration::from_secs(1);
 /// How soon after a failure.
@@ -89,6 +91,11 @@ impl Indexer {
     }
 
     fn run(&self) {
+        // It catches up in bursts of some milliseconds, which must not hold up whoever waits for an answer. To Linux,
+        // "this process" means the calling thread here.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE_LOWEST) {
+            tracing::warn!(%error, "the thread that makes the ledger's indexes keeps its priority");
+        }
         while !self.ended.load(Ordering::Relaxed) {
             let followed = self.follow().map_err(IndexError::from);
             let pause = || {

@@ -10,12 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use benches::ledger_keys;
 use clap::Parser;
-use engine::{Care, Day, IdKind, Notices, PersonId, Reason};
-use ledger::{
-    Asker, Channel, Entry, Language, Ledger, LedgerKeys, Month, Options, Outcome, ProviderId, Question,
-    RULES_VERSION, RealDisk,
-};
+use engine::{Care, IdKind, PersonId};
+use ledger::{Asker, Entry, Ledger, Month, Options, ProviderId, Question, RealDisk};
 use server::{Parts, ServeSettings, start};
 
 /// Reads the keys of a ledger again and again.
@@ -63,15 +61,10 @@ fn name(keyed: bool) -> &'static str {
     if keyed { "with-keys" } else { "without" }
 }
 
-fn keys() -> Arc<LedgerKeys> {
-    let month = Month::parse("2026-11").expect("a month");
-    Arc::new(LedgerKeys::new(1, &[1; 32], 1, &[2; 32]).with_month(month, &[3; 32]))
-}
-
 /// A ledger with so many entries of now.
 fn write_ledger(path: &Path, entries: u64, keyed: bool) -> Result<(), Failure> {
     let options = Options { queue_len_max: 1 << 16, ..Options::default() };
-    let ledger = Ledger::open_or_init(&RealDisk::create(path)?, 1, keys(), options)?;
+    let ledger = Ledger::open_or_init(&RealDisk::create(path)?, 1, Arc::new(ledger_keys()), options)?;
     let (clock_ms, provider) = (ledger.clock_ms(), ProviderId::parse("clinic-1")?);
     let (asker, month) = (Asker::Provider(provider), Month::at(clock_ms()));
     let mut waiting = Vec::new();
@@ -81,22 +74,10 @@ fn write_ledger(path: &Path, entries: u64, keyed: bool) -> Result<(), Failure> {
         let idempotency = keyed.then(|| ledger.idempotency(month, &asker, &format!("key-{n}"), &question));
         waiting.push(ledger.append(Entry {
             time_ms: clock_ms(),
-            channel: Channel::General,
             provider,
             person: person.into(),
-            care: Care::Outpatient,
-            service_day: Day::MIN,
-            language: Language::Persian,
-            outcome: Outcome::Covered,
-            reason: Reason::Active,
-            notices: Notices::default(),
-            end: None,
-            open_ended: true,
-            generation: [0; 6],
-            as_of: Day::MIN,
-            decided_by: None,
-            rules_version: RULES_VERSION,
             idempotency,
+            ..benches::entry(n)
         })?);
         if waiting.len() == 1 << 14 {
             waiting.drain(..).try_for_each(|pending| pending.wait().map(drop))?;
@@ -118,7 +99,7 @@ struct Started {
 fn start_once(args: &Args, keyed: bool) -> Result<Started, Failure> {
     let disk = RealDisk::create(args.dir.join(name(keyed)))?;
     let begun = Instant::now();
-    let ledger = Ledger::open(&disk, keys(), Options::default())?;
+    let ledger = Ledger::open(&disk, Arc::new(ledger_keys()), Options::default())?;
     let opened = begun.elapsed();
     let parts = Parts {
         snapshots_dir: args.dir.clone(),

@@ -110,6 +110,20 @@ fn verdict() -> VerdictFacts {
     VerdictFacts { verdict: Verdict::Invalid, reasons: reasons.map(str::to_owned).to_vec() }
 }
 
+fn connections() -> ConnectionFacts {
+    ConnectionFacts {
+        opened: 65,
+        reconnects: 1,
+        requests_reused: 49_935,
+        requests_new: 65,
+        service_new_us: latencies(150, 65),
+        service_reused_us: latencies(90, 49_935),
+        tcp_connect_us: latencies(40, 65),
+        tls_full_us: latencies(900, 64),
+        tls_resumed_us: latencies(400, 1),
+    }
+}
+
 /// A run of 30 s with a stall, a swap, errors, a wrong answer and goals of all three verdicts.
 pub(crate) fn run() -> RunResult {
     let goals = vec![
@@ -161,17 +175,7 @@ pub(crate) fn run() -> RunResult {
             expected: "none".to_owned(),
             got: "objection_line".to_owned(),
         }),
-        connections: ConnectionFacts {
-            opened: 65,
-            reconnects: 1,
-            requests_reused: 49_935,
-            requests_new: 65,
-            service_new_us: latencies(150, 65),
-            service_reused_us: latencies(90, 49_935),
-            tcp_connect_us: latencies(40, 65),
-            tls_full_us: latencies(900, 64),
-            tls_resumed_us: latencies(400, 1),
-        },
+        connections: connections(),
         client: ClientFacts {
             trusted: true,
             busy_share_by_thread: vec![0.31],
