@@ -6,8 +6,8 @@
 
 use std::process::Command;
 
-/// What the binary is made of, beside the other crates' versions in Cargo.lock.
-const SOURCES: [&str; 5] = ["src", "scenarios", "Cargo.toml", "build.rs", "../Cargo.lock"];
+/// What the binary is made of: the profile stands in the workspace's manifest, the other crates' versions in Cargo.lock.
+const SOURCES: [&str; 6] = ["src", "scenarios", "Cargo.toml", "build.rs", "../Cargo.toml", "../Cargo.lock"];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=LOADGEN_COMMIT");

@@ -131,10 +131,11 @@ impl<T: DataType> Values<T> {
                         value.ok_or_else(|| ParquetError::EOF("fewer values than rows".to_owned()))?;
                     write(value, &mut text).map_err(|error| ParquetError::External(Box::new(error)))?;
                 }
+                // At each row: a dictionary's values may be long, and a batch has thousands of rows.
+                if text.len() > TEXT_LEN_MAX {
+                    return Err(ColumnFault::TooLong);
+                }
                 ends.push(u32::try_from(text.len()).map_err(|_| ColumnFault::TooLong)?);
-            }
-            if text.len() > TEXT_LEN_MAX {
-                return Err(ColumnFault::TooLong);
             }
         }
         column_text(text, ends)
@@ -180,7 +181,9 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// Pages as the crate reads them, but a page that needs a dictionary must have one: the decoder panics without.
+/// Pages as the crate reads them, but a page that needs a dictionary must have one: the decoder panics without. And a
+/// dictionary must have room for its values, each of four bytes at least: the decoder makes room for all beforehand, and
+/// no panic but the end of the process comes of what memory cannot hold.
 struct CheckedPages {
     pages: SerializedPageReader<Source>,
     dictionary: bool,
@@ -191,6 +194,11 @@ impl PageReader for CheckedPages {
         let page = self.pages.get_next_page()?;
         if let Some(page) = &page {
             self.dictionary |= page.is_dictionary_page();
+            if page.is_dictionary_page() && page.num_values() as usize > page.buffer().len() / 4 {
+                return Err(ParquetError::General(
+                    "a dictionary shorter than its number of values".to_owned(),
+                ));
+            }
             let needs = matches!(page.encoding(), Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY);
             if needs && !self.dictionary {
                 return Err(ParquetError::General("a page without the dictionary it needs".to_owned()));

@@ -47,6 +47,7 @@ impl ParquetExtract {
         let plans = plan_columns(metadata.file_metadata().schema_descr())?;
         let extract = ParquetExtract { source: Arc::new(source), metadata, plans };
         extract.check_row_groups()?;
+        extract.check_rows()?;
         Ok(extract)
     }
 
@@ -86,6 +87,16 @@ impl ParquetExtract {
         Ok(())
     }
 
+    /// A count that is too low would leave rows out without a word.
+    fn check_rows(&self) -> Result<(), ExtractError> {
+        let stated = self.metadata.file_metadata().num_rows();
+        if u64::try_from(stated) == Ok(self.rows()) {
+            return Ok(());
+        }
+        let text = format!("the file states {stated} rows, its row groups {}", self.rows());
+        Err(ExtractError::ParquetFooter { source: ParquetError::General(text) })
+    }
+
     fn check_chunk(
         &self,
         group: &RowGroupMetaData,
@@ -99,6 +110,10 @@ impl ParquetExtract {
             return damaged("the row group has a negative number of rows");
         }
         let chunk = group.column(plan.leaf);
+        // Columns are flat: a row is a value, or a null that is counted as one.
+        if chunk.num_values() != group.num_rows() {
+            return damaged("the column has another number of values than the row group has rows");
+        }
         let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
         let end = start.checked_add(chunk.compressed_size()).and_then(|end| u64::try_from(end).ok());
         if start < 0 || chunk_len(chunk).is_none() || end.is_none_or(|end| end > self.source.bytes_total()) {
