@@ -110,8 +110,9 @@ pub enum ReadError {
     },
     /// The mark of a ledger that was closed clean has one whole record instead of two.
     #[error(
-        "{path}: record {record} of two is damaged, though the ledger was closed clean: it was changed afterwards, and an \
-         end may have been cut off that it told of. Nothing was changed; compare the head with one that was noted elsewhere"
+        "{path}: record {record} of two is damaged, though the ledger was closed clean: the power failed while it was \
+         written, or it was changed afterwards, and an end may have been cut off that it told of. Compare the head with one \
+         that was noted elsewhere; the next start writes it anew"
     )]
     MarkRecord {
         /// The file.
@@ -277,7 +278,9 @@ pub enum OpenError {
     },
     /// The key of that month is not the one that entries were written with.
     #[error(
-        "{path}: the secrets file gives another key for the month {month} than this segment was written with: use the right secrets file"
+        "{path}: the secrets file gives another key for the month {month} than this segment was written with: use the right secrets file. If \
+         `secrets rotate` added that month's key, and the service went on without a restart until the month had begun, take \
+         the key out again"
     )]
     WrongMonthKey {
         /// The segment file.

@@ -179,7 +179,14 @@ impl Thread {
         drop(records);
         let turn = self.turn.take();
         turn.handed_over.set(Some(result));
-        self.queued.borrow_mut().push_back(turn);
+        // Who was refused hears of it now: what was queued before may wait long for the disk.
+        match result {
+            Ok(Queued { count, .. }) => {
+                turn.wake(count..usize::MAX);
+                self.queued.borrow_mut().push_back(turn);
+            }
+            Err(_) => turn.wake(0..usize::MAX),
+        }
     }
 
     /// Wakes the tasks of all entries whose outcome is known.
@@ -222,15 +229,11 @@ impl Turn {
         }
     }
 
-    /// Wakes the tasks of entries up to sequence `through`, and of those that were not queued; whether none is left.
+    /// Wakes the tasks of entries up to sequence `through`; whether none is left.
     fn tell(&self, through: u64) -> bool {
-        let Some(Ok(Queued { first, count })) = self.handed_over.get() else {
-            self.wake(0..usize::MAX);
-            return true;
-        };
+        let Some(Ok(Queued { first, count })) = self.handed_over.get() else { return true };
         let ready = usize::try_from((through + 1).saturating_sub(first)).unwrap_or(usize::MAX).min(count);
         self.wake(0..ready);
-        self.wake(count..usize::MAX);
         ready == count
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 
+use crate::lookup::Found;
 use crate::month::{Month, MonthKey, MonthKeys};
 use crate::tracking_code::{TrackingCode, TrackingKey};
 
@@ -89,6 +90,13 @@ impl LedgerKeys {
     pub(crate) fn code_of(&self, epoch: u8, ledger: u16, sequence: u64) -> Option<TrackingCode> {
         let (key, _) = self.tracking.get(usize::from(epoch))?.as_ref()?;
         Some(key.code(epoch, ledger, sequence))
+    }
+
+    /// The code that was given out for an inquiry; under the current key where that of then is not known or not here.
+    pub(crate) fn code_given(&self, found: &Found) -> TrackingCode {
+        let Found { ledger, sequence, tracking_epoch, .. } = *found;
+        let given = tracking_epoch.and_then(|epoch| self.code_of(epoch, ledger, sequence));
+        given.unwrap_or_else(|| self.code(ledger, sequence))
     }
 
     /// The ledger number and sequence of a code; none when its epoch's key is not here.

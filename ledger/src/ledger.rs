@@ -266,9 +266,9 @@ impl Ledger {
         self.indexer.index_segments(|| true)
     }
 
-    /// What leads to the entry with that place, under the current tracking key.
-    pub fn tracking_code(&self, ledger: u16, sequence: u64) -> TrackingCode {
-        self.shared.keys.code(ledger, sequence)
+    /// The code that was given out for an inquiry, or that leads to it now where the key of then is not here.
+    pub fn code_given(&self, found: &Found) -> TrackingCode {
+        self.shared.keys.code_given(found)
     }
 
     /// Whole days until the disk is full, at the pace at which the segments of the last week grew; none before there

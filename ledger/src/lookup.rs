@@ -16,6 +16,8 @@ pub struct Found {
     pub ledger: u16,
     /// Its place in the ledger's order.
     pub sequence: u64,
+    /// The tracking key of the code that was given out; format version 1 does not tell.
+    pub tracking_epoch: Option<u8>,
     /// What it says.
     pub entry: Entry,
 }
@@ -27,6 +29,8 @@ pub struct Placed {
     pub ledger: u16,
     /// Its place in the ledger's order.
     pub sequence: u64,
+    /// The tracking key of codes of then; format version 1 does not tell.
+    pub tracking_epoch: Option<u8>,
     /// What it says.
     pub record: Record,
 }
@@ -34,9 +38,9 @@ pub struct Placed {
 impl Placed {
     /// The inquiry, if it is one.
     pub fn inquiry(self) -> Option<Found> {
-        let Placed { ledger, sequence, record } = self;
+        let Placed { ledger, sequence, tracking_epoch, record } = self;
         match record {
-            Record::Inquiry(entry) => Some(Found { ledger, sequence, entry }),
+            Record::Inquiry(entry) => Some(Found { ledger, sequence, tracking_epoch, entry }),
             Record::Act(_) => None,
         }
     }
@@ -119,7 +123,9 @@ pub(crate) fn unpack(
 ) -> Result<Option<Placed>, ReadError> {
     let record = Record::decode(found, segment.ledger, keys);
     let record = record.map_err(|field| segment.damage(slot, DamageKind::Field(field)))?;
-    Ok(record.map(|record| Placed { ledger: segment.ledger, sequence: found.sequence.get(), record }))
+    let tracking_epoch = (!segment.is_version_1()).then_some(segment.header.tracking_epoch);
+    let sequence = found.sequence.get();
+    Ok(record.map(|record| Placed { ledger: segment.ledger, sequence, tracking_epoch, record }))
 }
 
 /// Where the entries of an open segment end, as far as anybody can tell without walking over them: the first slot

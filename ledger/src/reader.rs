@@ -51,6 +51,11 @@ impl LedgerReader {
         self.keys.code(ledger, sequence)
     }
 
+    /// The code that was given out for an inquiry, or that leads to it now where the key of then is not here.
+    pub fn code_given(&self, found: &Found) -> TrackingCode {
+        self.keys.code_given(found)
+    }
+
     /// The inquiry that a code stands for; none when the code's key is not here or no entry has that sequence.
     ///
     /// # Errors

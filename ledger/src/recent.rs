@@ -62,6 +62,11 @@ impl Ledger {
         Ok(code.map(|tracking_code| Given { entry: found.entry, tracking_code }))
     }
 
+    /// Whether the key of a sealed segment's month is here: without it no request of then is known again.
+    pub fn knows_month_of(&self, info: &SegmentInfo) -> bool {
+        info.month.is_none_or(|month| self.keys().months.get(month).is_some())
+    }
+
     /// Tells of each inquiry of a sealed segment that came with an idempotency key at `since_ms` or later, in order.
     /// The checksum of every slot is checked, the chain is not: what is found is only where to look.
     ///

@@ -144,6 +144,7 @@ impl Model {
             let expected = Found {
                 ledger: LEDGER,
                 sequence: receipt.sequence,
+                tracking_epoch: Some(receipt.tracking_code.key_epoch()),
                 entry: self.asked[&receipt.sequence].clone(),
             };
             for found in [ledger.find(&receipt.tracking_code), reader.find(&receipt.tracking_code)] {

@@ -314,3 +314,24 @@ fn all_that_wait_hear_of_a_failure() {
     assert_eq!(desk.run()[&21], Err(AppendError::Failed));
     assert!(!ledger.is_writable());
 }
+
+#[test]
+fn who_is_refused_hears_of_it_while_the_disk_is_held() {
+    let disk = SimDisk::new();
+    let ledger = open(&disk).unwrap();
+    let bound = options().queue_len_max;
+    let mut desk = Desk::new(&ledger);
+    disk.hold();
+    desk.append(0);
+    desk.run_courier();
+    disk.wait_until_held();
+    (1..bound + 1).for_each(|task| desk.append(task));
+    desk.run_courier();
+    desk.append(1000);
+    desk.run_courier();
+    let woken = desk.worker.woken.lock().unwrap().contains(&1000);
+    disk.release();
+    let outcomes = desk.run();
+    assert_eq!(outcomes[&1000], Err(AppendError::Full));
+    assert!(woken, "refused, but not told while the disk is held");
+}

@@ -65,7 +65,9 @@ pub(super) fn rotate(args: &RotateArgs) -> Result<(), CommandError> {
         told.push(format!("{name} key {id}"));
     }
     replace(path, &text)?;
-    output::line(&format!("added {}; servers take them at their next start", told.join(", ")))
+    let months = args.kinds.iter().any(|kind| matches!(kind, Kind::Month));
+    let before = if months { ", which must be before the new month begins" } else { "" };
+    output::line(&format!("added {}; servers take them at their next start{before}", told.join(", ")))
 }
 
 fn next_tracking(secrets: &Secrets) -> Result<u32, CommandError> {

@@ -75,12 +75,12 @@ fn answer(state: &State, asked: &DeskSearch, page: &SearchPage) -> Result<HttpRe
 }
 
 fn shown<'a>(state: &State, found: &'a Found) -> Result<Answer<'a>, Problem> {
-    let Found { ledger, sequence, entry } = found;
+    let entry = &found.entry;
     // A mismatch's code goes to nobody.
     let has_code = entry.outcome != Outcome::MobileMismatch;
     Ok(Answer {
         entry,
-        tracking_code: has_code.then(|| state.ledger.tracking_code(*ledger, *sequence)),
+        tracking_code: has_code.then(|| state.ledger.code_given(found)),
         answered_at: state.clock.at(entry.time_ms).ok_or_else(|| state.down())?,
         view: View::Desk,
     })

@@ -22,7 +22,7 @@ async fn look_up(request: &HttpRequest, state: &Data<State>) -> Result<HttpRespo
     let typed = request.match_info().get("tracking_code").unwrap_or_default();
     let tracking_code = TrackingCode::parse(typed).map_err(|_| Code::NotFound)?;
     let found = find(state, tracking_code).await?;
-    let Found { ledger, sequence, entry } = found;
+    let Found { ledger, sequence, entry, .. } = found;
     let view = view_for(&caller, &entry).ok_or(Code::NotFound)?;
     if view == View::Desk {
         let now = state.clock.now().ok_or_else(|| state.down())?;

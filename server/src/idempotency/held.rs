@@ -4,7 +4,7 @@
 //!
 //! A key takes 16 bytes in the map, which is between half and wholly full, and 16 in the order of leaving.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,16 +90,18 @@ pub(crate) struct Held {
     evicted: AtomicU64,
 }
 
-/// The keys in the order in which they go.
+/// The keys in the order in which they go: that of their entries' times, whichever came first. So one entry of a clock
+/// that ran ahead holds up none but itself.
 #[derive(Default)]
 struct Order {
-    minutes: VecDeque<Minute>,
+    /// By the number of the minute since 1970.
+    minutes: BTreeMap<u64, Minute>,
     len: usize,
 }
 
-/// Keys that came within a minute; also later ones, when the clock was put back meanwhile.
+/// Keys whose entries are of one minute.
+#[derive(Default)]
 struct Minute {
-    number: u64,
     last_ms: u64,
     keys: Vec<(Digest, Place)>,
     /// How many of them are gone.
@@ -132,8 +134,11 @@ impl Held {
         self.places.insert(digest, place);
         let mut order = self.order.lock();
         order.push(digest, place, time_ms);
+        // A minute late: another worker may be at a request of a moment ago, to which the key is not over yet.
         for _ in 0..EXPIRED_AT_ONCE {
-            let Some((digest, place, last_ms)) = order.pop_if(|last_ms| is_over(last_ms, now_ms)) else {
+            let Some((digest, place, last_ms)) =
+                order.pop_if(|last_ms| is_over(last_ms.saturating_add(MINUTE_MS), now_ms))
+            else {
                 break;
             };
             self.forget(digest, place, last_ms);
@@ -187,28 +192,28 @@ impl Order {
     fn push(&mut self, digest: Digest, place: Place, time_ms: u64) {
         self.len += 1;
         let number = time_ms / MINUTE_MS;
-        if let Some(last) = self.minutes.back_mut().filter(|last| number <= last.number) {
-            last.last_ms = last.last_ms.max(time_ms);
-            last.keys.push((digest, place));
-            return;
+        if !self.minutes.contains_key(&number)
+            && let Some(mut last) = self.minutes.last_entry()
+        {
+            last.get_mut().keys.shrink_to_fit();
         }
-        if let Some(last) = self.minutes.back_mut() {
-            last.keys.shrink_to_fit();
-        }
-        self.minutes.push_back(Minute { number, last_ms: time_ms, keys: vec![(digest, place)], gone: 0 });
+        let minute = self.minutes.entry(number).or_default();
+        minute.last_ms = minute.last_ms.max(time_ms);
+        minute.keys.push((digest, place));
     }
 
     /// Takes the oldest out, if `wanted` says so of the latest time in its minute, which comes with it.
     fn pop_if(&mut self, wanted: impl FnOnce(u64) -> bool) -> Option<(Digest, Place, u64)> {
-        let first = self.minutes.front_mut()?;
-        let last_ms = first.last_ms;
+        let mut first = self.minutes.first_entry()?;
+        let minute = first.get_mut();
+        let last_ms = minute.last_ms;
         if !wanted(last_ms) {
             return None;
         }
-        let (digest, place) = *first.keys.get(first.gone)?;
-        first.gone += 1;
-        if first.gone == first.keys.len() {
-            self.minutes.pop_front();
+        let (digest, place) = *minute.keys.get(minute.gone)?;
+        minute.gone += 1;
+        if minute.gone == minute.keys.len() {
+            first.remove();
         }
         self.len -= 1;
         Some((digest, place, last_ms))
@@ -217,7 +222,7 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
-    use super::{Digest, EXPIRED_AT_ONCE, Held, Place, SPAN_MS};
+    use super::{Digest, EXPIRED_AT_ONCE, Held, MINUTE_MS, Place, SPAN_MS};
 
     const T: u64 = 1_795_379_400_000;
 
@@ -259,10 +264,13 @@ mod tests {
         (0..10).for_each(|n| keys.hold(digest(n), Place::new(1, n), T, T));
         keys.hold(digest(10), Place::new(1, 10), T + SPAN_MS - 1, T + SPAN_MS - 1);
         assert_eq!(keys.len(), 11);
-        keys.hold(digest(11), Place::new(1, 11), T + SPAN_MS, T + SPAN_MS);
-        assert_eq!(held_of(&keys, 0..12).len(), 12 - EXPIRED_AT_ONCE);
-        for n in 12..20 {
-            keys.hold(digest(n), Place::new(1, n), T + SPAN_MS, T + SPAN_MS);
+        let over = T + SPAN_MS + MINUTE_MS;
+        keys.hold(digest(11), Place::new(1, 11), over - 1, over - 1);
+        assert_eq!(held_of(&keys, 0..12).len(), 12, "a minute late");
+        keys.hold(digest(12), Place::new(1, 12), over, over);
+        assert_eq!(held_of(&keys, 0..13).len(), 13 - EXPIRED_AT_ONCE);
+        for n in 13..20 {
+            keys.hold(digest(n), Place::new(1, n), over, over);
         }
         assert_eq!(held_of(&keys, 0..20), (10..20).collect::<Vec<_>>());
         assert_eq!((keys.evicted(), keys.unknown_for_ms(T + SPAN_MS)), (0, 0));
@@ -282,12 +290,24 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_put_back_keeps_keys_longer_and_never_shorter() {
+    fn the_oldest_entry_goes_first_also_when_the_clock_was_put_back() {
         let keys = Held::new(2);
         keys.hold(digest(1), Place::new(1, 1), T, T);
         keys.hold(digest(2), Place::new(1, 2), T - 3_600_000, T - 3_600_000);
         keys.hold(digest(3), Place::new(1, 3), T - 3_500_000, T - 3_500_000);
-        assert_eq!(held_of(&keys, 1..4), [2, 3]);
-        assert_eq!(keys.unknown_for_ms(T + SPAN_MS - 1), 1);
+        assert_eq!(held_of(&keys, 1..4), [1, 3]);
+        assert_eq!(keys.unknown_for_ms(T - 3_600_000 + SPAN_MS - 1), 1);
+    }
+
+    #[test]
+    fn one_entry_of_a_clock_that_ran_ahead_holds_up_no_other() {
+        let keys = Held::new(3);
+        let far = T + 365 * SPAN_MS;
+        keys.hold(digest(0), Place::new(1, 0), far, far);
+        for n in 1..=5 {
+            keys.hold(digest(n), Place::new(1, n), T + n * 2 * SPAN_MS, T + n * 2 * SPAN_MS);
+        }
+        assert_eq!(keys.unknown_for_ms(T + 10 * SPAN_MS), 0);
+        assert_eq!(held_of(&keys, 0..6), [0, 5]);
     }
 }

@@ -55,6 +55,14 @@ fn rebuild(ledger: &Ledger, keys: &Keys, stop: &AtomicBool) {
         if stop.load(Ordering::Relaxed) {
             return;
         }
+        if !ledger.knows_month_of(&info) {
+            keys.unknown_up_to(info.times_ms.1);
+            tracing::warn!(
+                segment = info.number,
+                "idempotency keys of a month whose key was destroyed are not known; new ones are refused for a day"
+            );
+            continue;
+        }
         entries += info.entries;
         if let Err(error) = ledger.keyed(&info, since_ms, |keyed| keys.hold(&keyed, now_ms)) {
             // Whoever has a key of then may have had an answer, which cannot be told any more.

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ledger::{LedgerKeys, Month};
+use ledger::{LedgerKeys, Month, derived_month_key};
 use serde_json::{Value, json};
 
 use crate::repeating::check_replay;
@@ -139,4 +139,35 @@ fn where_the_ledger_cannot_be_read_no_key_is_taken_for_a_new_one() {
     check_replay(&second, &site.client.ask_as(&site.keys.clinic, "l", &body()));
     assert_eq!(site.client.ask(&site.keys.clinic, &body()).status, 201);
     assert_eq!(first.status, 201);
+}
+
+#[test]
+fn the_desk_finds_the_code_that_was_given_out() {
+    let mut site = Setup::usual().start();
+    let given = site.client.ask(&site.keys.clinic, &body()).json()["tracking_code"].clone();
+    let rotated = LedgerKeys::new(1, &[9; 32], 2, &[8; 32])
+        .with_tracking(0, &[1; 32])
+        .with_ledger(1, &[2; 32])
+        .with_month(Month::parse("2026-11").unwrap(), &[3; 32]);
+    site.restart(&Setup { ledger_keys: Arc::new(rotated), ..Setup::usual() });
+    let found = site.client.search(&site.keys.desk, &json!({"person_id": "5742616694"})).json();
+    assert_eq!(found["inquiries"][0]["tracking_code"], given);
+}
+
+#[test]
+fn a_key_of_a_month_that_was_forgotten_since_is_not_taken_for_a_new_one() {
+    static NOW: AtomicU64 = AtomicU64::new(MIDNIGHT_MS - 600_000);
+    let setup = |ledger_keys: Arc<LedgerKeys>| Setup {
+        clock_ms: || NOW.load(Ordering::SeqCst),
+        ledger_keys,
+        ..Setup::usual()
+    };
+    let mut site = setup(Setup::usual().ledger_keys).start();
+    assert_eq!(site.client.ask_as(&site.keys.clinic, "k", &body()).status, 201);
+    NOW.store(MIDNIGHT_MS + 600_000, Ordering::SeqCst);
+    let (november, december) = (Month::parse("2026-11").unwrap(), Month::parse("2026-12").unwrap());
+    let key = derived_month_key(november, &[3; 32], december).unwrap();
+    let forgot = LedgerKeys::new(0, &[1; 32], 1, &[2; 32]).with_month(december, &key);
+    site.restart(&setup(Arc::new(forgot)));
+    assert_eq!(site.client.ask_as(&site.keys.clinic, "k", &body()).status, 503);
 }

@@ -77,7 +77,7 @@ impl From<Deed> for DeedRow {
 pub(super) fn write(reader: &LedgerReader, span: Span) -> Result<(), CommandError> {
     let mut out = BufWriter::new(io::stdout().lock());
     for placed in reader.records_of(span) {
-        let Placed { ledger, sequence, record } = placed?;
+        let Placed { ledger, sequence, record, .. } = placed?;
         let Record::Act(Act { time_ms, actor, deed }) = record else { continue };
         let (at, actor) = (time(time_ms), actor.as_str());
         let row = ActRow { ledger, sequence, at, actor, deed: deed.into() };

@@ -40,7 +40,7 @@ pub(super) fn run(args: &FindArgs) -> Result<(), CommandError> {
         CommandError::failed("no entry has this tracking code; compare it with the receipt")
     })?;
     let mut row = Row::new(&reader, &found);
-    // As on the receipt: the row's own code is under the current key, this one may be under an old one.
+    // As on the receipt: of an entry in format version 1 nothing tells under which key its code was.
     if !row.tracking_code.is_empty() {
         row.tracking_code = code.to_string();
     }

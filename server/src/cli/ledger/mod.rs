@@ -200,13 +200,13 @@ impl Terms {
 
 impl Row {
     fn new(reader: &LedgerReader, found: &Found) -> Row {
-        let Found { ledger, sequence, entry } = found;
+        let Found { ledger, sequence, entry, .. } = found;
         let home = reader.home(*ledger, *sequence);
         Row {
             // A mismatch's code goes to nobody.
             tracking_code: match entry.outcome {
                 Outcome::MobileMismatch => String::new(),
-                _ => reader.tracking_code(*ledger, *sequence).to_string(),
+                _ => reader.code_given(found).to_string(),
             },
             sequence: *sequence,
             answered_at: time(entry.time_ms),
