@@ -157,9 +157,11 @@ fn an_inquiry_that_found_the_queue_full_leaves_the_key_free() {
     let site = Setup { queue_len_max: 1, ..Setup::usual() }.start();
     site.disk.set(Syncs::Wait);
     thread::scope(|scope| {
-        let asking: Vec<_> =
-            (0..3).map(|_| scope.spawn(|| site.client.ask(&site.keys.clinic, &body()))).collect();
-        wait_until("the queue is full", || asking.iter().any(|asking| asking.is_finished()));
+        let stats = || site.running().ledger_stats();
+        scope.spawn(|| site.client.ask(&site.keys.clinic, &body()));
+        wait_until("one is being synced", || (stats().waiting, stats().queue_len) == (1, 0));
+        scope.spawn(|| site.client.ask(&site.keys.clinic, &body()));
+        wait_until("the queue is full", || stats().queue_len == 1);
         site.client.ask_as(&site.keys.clinic, KEY, &body()).problem(503, "unavailable");
         site.disk.set(Syncs::Work);
     });
