@@ -105,7 +105,8 @@ pub enum OpenError {
     },
     /// No signature, where one is required.
     #[error(
-        "{} is not signed, and a public key is given; build and publish with --signing-key",
+        "{} is not signed, and a key is given. A generation is signed when it is built, and never again: move its folder away \
+         and build it with --signing-key",
         path.display()
     )]
     Unsigned {
@@ -114,7 +115,8 @@ pub enum OpenError {
     },
     /// A signature that does not hold.
     #[error(
-        "{}: {fault}; build and publish again with the signing key that belongs to the public key given",
+        "{}: {fault}. A generation is signed when it is built, and never again: move its folder away and build it with the \
+         signing key that belongs to the key given",
         path.display()
     )]
     Signature {

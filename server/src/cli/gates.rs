@@ -18,9 +18,9 @@ pub(super) struct GateSettings {
     /// Largest share of incomplete people [default: 0.005, or --max-rejected if that is more]
     #[arg(long, value_name = "SHARE", env = "ESTEHQAQ_MAX_INCOMPLETE")]
     max_incomplete: Option<Share>,
-    /// Largest share of people with one and the same entitlement [default: 0.5]
+    /// Largest share of people with one and the same entitlement, 0.05 at least [default: 0.5]
     #[arg(long, value_name = "SHARE", env = "ESTEHQAQ_MAX_SHARED")]
-    max_shared: Option<Share>,
+    max_shared: Option<Share<SHARED_PERCENT_MIN>>,
     /// People, at least [default: 1]
     #[arg(long, value_name = "N", env = "ESTEHQAQ_MIN_PEOPLE")]
     min_people: Option<u64>,
@@ -70,7 +70,7 @@ impl GateSettings {
             max_rejected,
             // Whoever lets more rows be rejected does not want to be refused for the people of those.
             max_incomplete: or(self.max_incomplete, usual.max_incomplete.max(max_rejected)),
-            max_shared: or(self.max_shared, usual.max_shared),
+            max_shared: self.max_shared.map_or(usual.max_shared, |share| share.0),
             min_people: self.min_people.unwrap_or(usual.min_people),
             max_people_change: or(self.max_people_change, usual.max_people_change),
             max_covered_change: or(self.max_covered_change, usual.max_covered_change),
@@ -82,29 +82,33 @@ impl GateSettings {
     }
 }
 
-/// A part of a whole: 0 to 1.
+/// An entitlement that fewer people share is not counted.
+const SHARED_PERCENT_MIN: u8 = 5;
+
+/// A part of a whole: so many percent at least, 1 at most.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "f64")]
-struct Share(f64);
+struct Share<const PERCENT_MIN: u8 = 0>(f64);
 
-/// The text or number is no part of a whole.
+/// The text or number is no part of a whole, or too small a part.
 #[derive(Debug, Error)]
-#[error("give a number from 0 to 1")]
-struct NoShare;
+#[error("give a number from {} to 1", f64::from(*.0) / 100.0)]
+struct NoShare(u8);
 
-impl TryFrom<f64> for Share {
+impl<const PERCENT_MIN: u8> TryFrom<f64> for Share<PERCENT_MIN> {
     type Error = NoShare;
 
-    fn try_from(share: f64) -> Result<Share, NoShare> {
-        if (0.0..=1.0).contains(&share) { Ok(Share(share)) } else { Err(NoShare) }
+    fn try_from(share: f64) -> Result<Share<PERCENT_MIN>, NoShare> {
+        let min = f64::from(PERCENT_MIN) / 100.0;
+        if (min..=1.0).contains(&share) { Ok(Share(share)) } else { Err(NoShare(PERCENT_MIN)) }
     }
 }
 
-impl FromStr for Share {
+impl<const PERCENT_MIN: u8> FromStr for Share<PERCENT_MIN> {
     type Err = NoShare;
 
-    fn from_str(text: &str) -> Result<Share, NoShare> {
-        text.parse::<f64>().map_err(|_| NoShare)?.try_into()
+    fn from_str(text: &str) -> Result<Share<PERCENT_MIN>, NoShare> {
+        text.parse::<f64>().map_err(|_| NoShare(PERCENT_MIN))?.try_into()
     }
 }
 
@@ -123,7 +127,13 @@ mod tests {
         let limits = given.over(below).limits();
         assert_eq!((limits.max_rejected, limits.max_incomplete), (0.2, 0.2));
         assert_eq!((limits.min_people, limits.area_people, limits.allow_older), (7, 5, false));
-        for wrong in ["max_shared = 1.5", "max_rejected = -0.1", "max_people = 1", "min_people = -1"] {
+        for wrong in [
+            "max_shared = 1.5",
+            "max_shared = 0.04",
+            "max_rejected = -0.1",
+            "max_people = 1",
+            "min_people = -1",
+        ] {
             assert!(toml::from_str::<GateSettings>(wrong).is_err(), "{wrong}");
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use engine::Day;
-use snapshots::{BuildOptions, BuildReport, MemoryBound, build, open_current};
+use snapshots::{BuildOptions, BuildReport, MemoryBound, build, open_signed_generation, read_current};
 
 use super::diff::{self, DiffArgs};
 use super::gates::GateSettings;
@@ -75,6 +75,9 @@ pub(crate) struct VerifyArgs {
     snapshots: SnapshotsDir,
     #[command(flatten)]
     secrets: SecretsFile,
+    /// Take it only if it is signed with a key in this file, one a line, as `serve --public-key` does
+    #[arg(long, value_name = "FILE", env = "ESTEHQAQ_PUBLIC_KEY")]
+    public_key: Option<PathBuf>,
 }
 
 pub(super) fn run(command: &SnapshotCommand) -> Result<(), CommandError> {
@@ -125,7 +128,9 @@ fn summary(report: &BuildReport) -> String {
 
 fn run_verify(args: &VerifyArgs) -> Result<(), CommandError> {
     let secrets = Secrets::load(&args.secrets.path)?;
-    let generation = open_current(&args.snapshots.dir, secrets.mobile_keys())?;
+    let public_keys = args.public_key.as_deref().map_or(Ok(Vec::new()), options::read_public_keys)?;
+    let (dir, keys) = (&args.snapshots.dir, secrets.mobile_keys());
+    let generation = open_signed_generation(dir, &read_current(dir)?, keys, &public_keys)?;
     let content = &generation.content;
     output::line(&format!(
         "{} is whole: {} people, {} incomplete, {} entitlements",

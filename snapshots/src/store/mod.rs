@@ -116,6 +116,9 @@ impl Store {
     pub fn publish(&self, name: &GenerationName, options: &PublishOptions) -> Result<Published, StoreError> {
         let mut held = self.hold()?;
         let content = self.check_whole(name)?;
+        if let Some(key) = &options.signing_key {
+            self.check_signed(name, key)?;
+        }
         let before = held.current;
         if before == Some(*name) {
             return Ok(Published { generation: *name, before, gates: Vec::new() });

@@ -11,6 +11,7 @@ use crate::gates::{self, Baseline, GateLimits, GateOutcome};
 use crate::generation::GenerationName;
 use crate::journal::{JOURNAL_FILE, Journal};
 use crate::open::{CONTENT_FILE, CURRENT_FILE, OpenError, parse_content, parse_current};
+use crate::signing::{SIGNATURE_SUFFIX, SigningKey, check_signature};
 use crate::states::{Listed, State, fold};
 use crate::store_error::StoreError;
 
@@ -50,6 +51,23 @@ impl Store {
             }
         }
         Ok(content)
+    }
+
+    /// Whether a generation is signed with that key: servers that know its public half would refuse another one. A
+    /// generation that is placed is not signed again.
+    pub(super) fn check_signed(&self, name: &GenerationName, key: &SigningKey) -> Result<(), StoreError> {
+        let path = format!("{name}/{CONTENT_FILE}");
+        let signature = format!("{path}{SIGNATURE_SUFFIX}");
+        let bytes = self.disk.read(&path).map_err(self.failed("read", &path))?;
+        let path = self.dir.join(path);
+        let signature = match self.disk.read(&signature) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(OpenError::Unsigned { path }.into());
+            }
+            read => read.map_err(self.failed("read", &signature))?,
+        };
+        let checked = check_signature(&signature, &bytes, &[key.public()]);
+        Ok(checked.map_err(|fault| OpenError::Signature { path, fault })?)
     }
 
     pub(super) fn read_content(&self, name: &GenerationName) -> Result<Content, StoreError> {

@@ -36,7 +36,8 @@ pub(super) fn page(run: &RunResult) -> Page {
     page.section("lateness", "Lateness of the client", how, &lateness(run).html());
     let how = format!(
         "{} Where they are far below a latency that was missed, the server lost the time; where they are of its \
-         size, no program got its core in time, and a calmer machine has to show what the server can do.",
+         size, no program got its core in time: look at what else ran, and whether the server itself filled the cores. A \
+         calmer machine has to show what it can do.",
         text::STALLS_ARE
     );
     page.section("machine-stalls", "Stalls of the machine", &how, &machine_stalls(run));

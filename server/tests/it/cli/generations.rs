@@ -89,4 +89,13 @@ fn a_signed_generation_serves_and_an_unsigned_one_is_refused() {
     folder.run("snapshot verify --snapshots snapshots --secrets secrets.toml").ok();
     let wrong = folder.build(&["--signing-key", "public.key"]);
     wrong.refused(1, &["public.key", "--signing-key"]);
+    let verify = "snapshot verify --snapshots snapshots --secrets secrets.toml --public-key";
+    folder.run(&format!("{verify} public.key")).ok();
+    folder.run("snapshot keygen --signing-key other.key --public-key other-public.key").ok();
+    folder
+        .run(&format!("{verify} other-public.key"))
+        .refused(1, &["signed with another key", "move its folder"]);
+    // The same rows make the same generation, which is there and not signed again.
+    let again = [&["--as-of", "2026-11-22", "--signing-key", "other.key"][..], &MESSY].concat();
+    folder.build(&again).refused(1, &["signed with another key", "move its folder"]);
 }
