@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::base_url::BaseUrl;
 use crate::goals::{ALL, Limits};
-use crate::levels::{Levels, PARTS};
+use crate::levels::{Levels, PARTS, tries_min};
 use crate::live::LiveFeed;
 use crate::provenance::provenance;
 use crate::random::Random;
@@ -133,15 +133,15 @@ impl<'a> Searcher<'a> {
     }
 
     /// A level that is not met is tried once more: a hiccup of the machine must not bound the search. A miss that the
-    /// client could be trusted in stays one, whatever the client did the other time. Time for one
-    /// round of confirmation is kept, as far as it is known where that will be.
+    /// client could be trusted in stays one, whatever the client did the other time. Time for what makes levels
+    /// count is kept, as far as it is known where they will be.
     fn attempt_twice(
         &mut self,
         phase: StepPhase,
         rate: f64,
         candidate: f64,
     ) -> Result<Option<Found>, RunError> {
-        let reserve_s = round_seconds(self.trying.seconds, candidate);
+        let reserve_s = rounds_seconds(self.trying.seconds, candidate, self.search.repeats);
         match self.attempt(phase, rate, reserve_s)? {
             Some(Found::Met) => Ok(Some(Found::Met)),
             Some(not_met) => Ok(match self.attempt(phase, rate, reserve_s)? {
@@ -183,7 +183,7 @@ impl<'a> Searcher<'a> {
     /// Repeats levels around the candidate, and more of them where its bounds do not show among these.
     pub(crate) fn confirm(&mut self, candidate: f64, seed: u64) -> Result<Levels, RunError> {
         let (floor, max) = (self.search.floor_per_s(), self.search.max_per_s);
-        let mut levels = Levels::new(floor, max);
+        let mut levels = Levels::new(floor, max, self.search.repeats);
         let mut fresh = levels.around(candidate);
         let mut random = Random::at(seed, 0xCAFA);
         while !fresh.is_empty() {
@@ -200,15 +200,16 @@ impl<'a> Searcher<'a> {
     }
 }
 
-/// Of one round of confirmation.
-fn round_seconds(seconds: &dyn Fn(f64) -> f64, candidate: f64) -> f64 {
-    PARTS.iter().map(|part| seconds(candidate * part)).sum()
+/// Of the rounds of confirmation without which no level counts.
+fn rounds_seconds(seconds: &dyn Fn(f64) -> f64, candidate: f64, repeats: u32) -> f64 {
+    let round: f64 = PARTS.iter().map(|part| seconds(candidate * part)).sum();
+    f64::from(tries_min(repeats)) * round
 }
 
 /// What a search must be given so that it can find anything.
-pub(crate) fn least_seconds(tries: &Tries<'_>, from_per_s: f64) -> f64 {
+pub(crate) fn least_seconds(tries: &Tries<'_>, search: &Search) -> f64 {
     let seconds = |rate| tries.seconds(rate);
-    seconds(from_per_s) + round_seconds(&seconds, from_per_s)
+    seconds(search.from_per_s) + rounds_seconds(&seconds, search.from_per_s, search.repeats)
 }
 
 /// How long a rate must run so that every percentile goal has its samples; `share` is that of an endpoint's requests.

@@ -150,7 +150,7 @@ fn capacity_command(
         budget: Duration::from_secs(args.budget_s.into()),
     };
     let tries = Tries { setup: &setup, scenario: &scenario, url: &url, step_s: args.step_s.into() };
-    let needed_s = capacity::least_seconds(&tries, search.from_per_s).ceil() as u64;
+    let needed_s = capacity::least_seconds(&tries, &search).ceil() as u64;
     if needed_s > args.budget_s.into() {
         return Err(ConfigError::Budget { budget_s: args.budget_s, needed_s }.into());
     }

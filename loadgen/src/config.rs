@@ -42,7 +42,7 @@ pub(crate) enum ConfigError {
     #[error("--from-rate must not exceed --rate-max")]
     RateBounds,
     #[error(
-        "--budget-s {budget_s}: one try at --from-rate and one round of confirmation take {needed_s} s; give more, \
+        "--budget-s {budget_s}: one try at --from-rate and the rounds that confirm it take {needed_s} s; give more, \
          begin with a higher --from-rate, or ask for a lower percentile, which needs fewer samples"
     )]
     Budget { budget_s: u32, needed_s: u64 },

@@ -30,18 +30,25 @@ impl Level {
     }
 }
 
+/// Tries from which on a level counts, of so many repeats.
+pub(crate) fn tries_min(repeats: u32) -> u32 {
+    repeats.min(2)
+}
+
 /// Levels in the order of their rates.
 #[derive(Debug, Clone)]
 pub(crate) struct Levels {
     levels: Vec<Level>,
     floor_per_s: f64,
     max_per_s: f64,
+    /// Tries from which on a level counts: one alone may have been lucky.
+    tries_min: u32,
 }
 
 impl Levels {
-    /// None yet; none will be below the floor or above the maximum.
-    pub(crate) fn new(floor_per_s: f64, max_per_s: f64) -> Levels {
-        Levels { levels: Vec::new(), floor_per_s, max_per_s }
+    /// None yet; none will be below the floor or above the maximum. Each is to be tried `repeats` times.
+    pub(crate) fn new(floor_per_s: f64, max_per_s: f64, repeats: u32) -> Levels {
+        Levels { levels: Vec::new(), floor_per_s, max_per_s, tries_min: tries_min(repeats) }
     }
 
     /// The first levels to try.
@@ -88,13 +95,13 @@ impl Levels {
         }
     }
 
-    /// Whether each of the first levels was tried: what was met by some that came first in a shuffle is no capacity.
+    /// Whether each of the first levels was tried, and again: what was met by some that came first in a shuffle is no capacity.
     fn is_whole(&self) -> bool {
-        self.levels.iter().filter(|level| level.is_first).all(|level| level.tried > 0)
+        self.levels.iter().filter(|level| level.is_first).all(|level| level.tried >= self.tries_min)
     }
 
     fn tried(&self) -> impl DoubleEndedIterator<Item = &Level> {
-        self.levels.iter().filter(|level| level.tried > 0)
+        self.levels.iter().filter(|level| level.tried >= self.tries_min.max(1))
     }
 
     /// The highest level up to which more than half of each level's repeats were met.
@@ -128,7 +135,7 @@ mod tests {
 
     /// Three tries of each of five levels, of which so many were met; the others were the server's fault.
     fn levels(met: [u32; 5]) -> Levels {
-        let mut levels = Levels::new(10.0, 10_000.0);
+        let mut levels = Levels::new(10.0, 10_000.0, 3);
         for (rate, met) in levels.around(1_000.0).into_iter().zip(met) {
             for number in 0..3 {
                 levels.add(rate, if number < met { Found::Met } else { Found::ServerMissed });
@@ -157,7 +164,7 @@ mod tests {
         assert_eq!(levels([3, 3, 3, 0, 0]).missing_bounds(), Vec::<f64>::new());
         assert_eq!(levels([3, 3, 3, 3, 1]).missing_bounds(), [1_259.0, 1_360.0]);
         assert_eq!(levels([2, 1, 0, 0, 0]).missing_bounds(), [794.0, 735.0]);
-        let mut top = Levels::new(10.0, 1_000.0);
+        let mut top = Levels::new(10.0, 1_000.0, 1);
         let rates = top.around(1_000.0);
         assert_eq!(rates, [857.0, 926.0, 1_000.0], "nothing above the maximum");
         rates.iter().for_each(|rate| top.add(*rate, Found::Met));
@@ -170,7 +177,7 @@ mod tests {
     fn who_bounds_the_capacity_is_told_by_the_level_above_it() {
         let levels = levels([3, 3, 3, 0, 0]);
         assert_eq!(levels.limited_by(), Some(Limit::Server));
-        let mut other = Levels::new(10.0, 10_000.0);
+        let mut other = Levels::new(10.0, 10_000.0, 1);
         for rate in other.around(1_000.0) {
             other.add(rate, if rate > 1_000.0 { Found::ClientDistrusted } else { Found::Met });
         }
@@ -181,12 +188,22 @@ mod tests {
 
     #[test]
     fn a_round_that_was_not_finished_confirms_nothing() {
-        let mut unfinished = Levels::new(10.0, 10_000.0);
+        let mut unfinished = Levels::new(10.0, 10_000.0, 1);
         let rates = unfinished.around(1_000.0);
         rates[1..].iter().for_each(|rate| unfinished.add(*rate, Found::Met));
         assert_eq!((unfinished.capacity_per_s(), unfinished.interval_per_s()), (None, None));
         unfinished.add(rates[0], Found::Met);
         unfinished.missing_bounds();
         assert_eq!(unfinished.capacity_per_s(), Some(1_166.0), "levels beyond may be left out");
+    }
+
+    #[test]
+    fn one_try_alone_confirms_nothing_where_more_were_asked_for() {
+        let mut levels = levels([3, 3, 3, 3, 3]);
+        let beyond = levels.missing_bounds();
+        beyond.iter().for_each(|rate| levels.add(*rate, Found::Met));
+        assert_eq!(levels.capacity_per_s(), Some(1_166.0));
+        beyond.iter().for_each(|rate| levels.add(*rate, Found::Met));
+        assert_eq!(levels.capacity_per_s(), Some(1_360.0));
     }
 }
