@@ -153,7 +153,7 @@ impl<'a> Searcher<'a> {
         }
     }
 
-    /// Doubles until a rate is not met, then bisects.
+    /// Doubles until a rate is not met, or halves until one is, then bisects.
     pub(crate) fn bracket(&mut self) -> Result<Bracket, RunError> {
         let (mut low, mut rate) = (None, self.search.from_per_s);
         let (mut high, mut limited_by) = loop {
@@ -170,7 +170,8 @@ impl<'a> Searcher<'a> {
         };
         let floor = self.search.floor_per_s();
         while high / low.unwrap_or(floor) > PRECISION {
-            let rate = (high * low.unwrap_or(floor)).sqrt().round();
+            // Down by halves until a rate is met: the lower a rate, the longer its tries.
+            let rate = low.map_or((high / 2.0).max(floor), |low| (high * low).sqrt()).round();
             match self.attempt_twice(StepPhase::Bisect, rate, low.unwrap_or(rate))? {
                 None => break,
                 Some(Found::Met) => low = Some(rate),
