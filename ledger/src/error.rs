@@ -276,11 +276,10 @@ pub enum OpenError {
         /// The key's epoch.
         epoch: u8,
     },
-    /// The key of that month is not the one that entries were written with.
+    /// None of the keys that lead to that month is the one that entries were written with.
     #[error(
-        "{path}: the secrets file gives another key for the month {month} than this segment was written with: use the right secrets file. If \
-         `secrets rotate` added that month's key, and the service went on without a restart until the month had begun, take \
-         the key out again"
+        "{path}: no key of the secrets file is the one that this segment's IDs of the month {month} were written with: use \
+         the right secrets file"
     )]
     WrongMonthKey {
         /// The segment file.

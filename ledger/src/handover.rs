@@ -48,7 +48,9 @@ pub(crate) struct RequestRecord {
     pub(crate) reserved_a: [u8; 2],
     pub(crate) key_id: U32,
     pub(crate) slot: Slot,
-    pub(crate) reserved_b: [u8; 80],
+    /// Tells under which key of its month the slot is: that of the one who asks may be another than the server's.
+    pub(crate) month_check: [u8; 8],
+    pub(crate) reserved_b: [u8; 72],
     pub(crate) mac: [u8; 16],
 }
 
@@ -61,6 +63,7 @@ impl RequestRecord {
             ledger: ledger.into(),
             key_id: key.id().into(),
             slot: Record::Act(act.clone()).encode(ledger, number | NO_SEQUENCE, &month),
+            month_check: month.check(),
             ..RequestRecord::new_zeroed()
         };
         record.mac = key.mac(record.vouched());
@@ -77,6 +80,7 @@ impl RequestRecord {
         let right = self.magic == MAGIC
             && self.ledger.get() == ledger
             && self.slot.sequence.get() == number | NO_SEQUENCE
+            && keys.month(self.slot.month.get())?.check() == self.month_check
             && key.mac(self.vouched()) == self.mac;
         match Record::decode(&self.slot, ledger, keys) {
             Ok(Some(Record::Act(act))) if right => Some(act),
@@ -264,7 +268,8 @@ impl Ledger {
         let record =
             RequestRecord::read_from_bytes(bytes).map_err(|_| "the request is of another version")?;
         let act = record.act(self.number(), number, self.keys());
-        let act = act.ok_or("the request was not made with this ledger's keys")?;
+        let act = act.ok_or("the request was not made with the keys that the ledger is written with now: use its secrets file, and if its month key \
+             is a new one, ask again in a minute")?;
         if act.time_ms.abs_diff(self.now_ms()) > AGE_MAX_MS {
             return Err("the request is too old, or the clocks differ".to_owned());
         }

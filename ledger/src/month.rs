@@ -24,9 +24,6 @@ const DAY_MS: u64 = 86_400_000;
 /// Days from 1900-01-01, day 0, to 1970-01-01.
 const DAYS_BEFORE_1970: u64 = 25_567;
 
-/// Derived keys that are kept at most; a server reads few months at a time.
-const KEPT_MAX: usize = 64;
-
 /// The day in Tehran at a time, in milliseconds since 1970; the last day there is for times beyond it.
 pub(crate) fn tehran_day(time_ms: u64) -> Day {
     let number = time_ms.saturating_add(TEHRAN_OFFSET_MS) / DAY_MS + DAYS_BEFORE_1970;
@@ -175,18 +172,24 @@ impl MonthKey {
 /// The month keys of a secrets file, and those that follow from them.
 pub(crate) struct MonthKeys {
     given: BTreeMap<Month, [u8; 32]>,
-    /// Derived before, the last used at the end.
-    kept: Mutex<Vec<Arc<MonthKey>>>,
+    /// What each month is read and written with, as far as it was asked for.
+    used: Mutex<BTreeMap<Month, Used>>,
+}
+
+struct Used {
+    key: Arc<MonthKey>,
+    /// Whether a segment is under it: then the month stays with it.
+    is_settled: bool,
 }
 
 impl MonthKeys {
     pub(crate) fn new() -> MonthKeys {
-        MonthKeys { given: BTreeMap::new(), kept: Mutex::new(Vec::new()) }
+        MonthKeys { given: BTreeMap::new(), used: Mutex::default() }
     }
 
     pub(crate) fn add(&mut self, month: Month, key: &[u8; 32]) {
         self.given.insert(month, *key);
-        self.kept.lock().clear();
+        self.used.lock().clear();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -200,22 +203,48 @@ impl MonthKeys {
 
     /// A month's key; none for months before the first that is here.
     pub(crate) fn get(&self, month: Month) -> Option<Arc<MonthKey>> {
-        let mut kept = self.kept.lock();
-        if let Some(key) = kept.iter().find(|key| key.month == month) {
-            return Some(key.clone());
+        let mut used = self.used.lock();
+        if let Some(known) = used.get(&month) {
+            return Some(known.key.clone());
         }
-        let (&from, given) = self.given.range(..=month).next_back()?;
-        let key = Arc::new(MonthKey::new(month, &derived_month_key(from, given, month)?));
-        if kept.len() == KEPT_MAX {
-            kept.remove(0);
-        }
-        kept.push(key.clone());
+        let key = Arc::new(self.leading_to(month).next()?);
+        used.insert(month, Used { key: key.clone(), is_settled: false });
         Some(key)
     }
 
     /// The key for new entries of a month: a month before all keys takes the first one.
     pub(crate) fn for_writing(&self, month: Month) -> Option<Arc<MonthKey>> {
         self.get(month.max(self.first()?))
+    }
+
+    /// Stays with the key that a segment of the month was written with. That need not be the newest one: a server that was
+    /// not restarted before the month began went on with what followed from the key before. False when it is none of the
+    /// keys that are here; true where none leads to that month.
+    pub(crate) fn settle(&self, month: Month, check: [u8; 8]) -> bool {
+        let mut used = self.used.lock();
+        match used.get_mut(&month) {
+            Some(known) if known.key.check == check => {
+                known.is_settled = true;
+                return true;
+            }
+            Some(known) if known.is_settled => return false,
+            _ => {}
+        }
+        let mut leading = self.leading_to(month).peekable();
+        if leading.peek().is_none() {
+            return true;
+        }
+        let Some(key) = leading.find(|key| key.check == check) else { return false };
+        used.insert(month, Used { key: Arc::new(key), is_settled: true });
+        true
+    }
+
+    /// The keys that may be a month's: its own or what follows from the newest one before it, and then from those before
+    /// that.
+    fn leading_to(&self, month: Month) -> impl Iterator<Item = MonthKey> {
+        let given = self.given.range(..=month).rev();
+        given
+            .filter_map(move |(from, key)| Some(MonthKey::new(month, &derived_month_key(*from, key, month)?)))
     }
 }
 
@@ -274,6 +303,25 @@ mod tests {
         assert_ne!(check(&later, "2027-03"), check(&keys, "2027-03"), "March has a key of its own");
         assert_eq!(keys.for_writing(month("2020-01")).unwrap().month(), month("2026-11"));
         assert_eq!(derived_month_key(month("2026-11"), &[1; 32], month("2026-10")), None);
+    }
+
+    /// A key for December that was added in November, and taken up only after December had begun.
+    #[test]
+    fn a_month_stays_with_the_key_it_began_with() {
+        let december = month("2026-12");
+        let mut keys = MonthKeys::new();
+        keys.add(month("2026-11"), &[1; 32]);
+        let began_with = keys.get(december).unwrap().check();
+        keys.add(december, &[2; 32]);
+        let added = keys.get(december).unwrap().check();
+        assert_ne!(added, began_with);
+        assert!(keys.settle(december, began_with));
+        assert_eq!(keys.for_writing(december).unwrap().check(), began_with);
+        assert!(!keys.settle(december, added), "a month has one key");
+        assert!(!keys.settle(month("2027-01"), [0; 8]), "a key that is not here");
+        assert!(keys.settle(month("2026-10"), [0; 8]), "nothing leads there");
+        let derived = derived_month_key(december, &[2; 32], month("2027-01")).unwrap();
+        assert_eq!(keys.get(month("2027-01")).unwrap().check(), MonthKey::new(december, &derived).check());
     }
 
     #[test]

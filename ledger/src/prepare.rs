@@ -2,6 +2,9 @@
 //! sealed files are cut to their length, and the mark is written once a second. So a commit writes into bytes that
 //! are there already, and its sync has no new length to store.
 //!
+//! The next file grows as the present segment fills, a few bytes for each: zeros that came in one burst would be in the
+//! way of the commits' syncs for as long as the burst lasts.
+//!
 //! Without that thread the one who needs the next file makes it on the spot: for tests, where each step must come in
 //! its order.
 
@@ -14,7 +17,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::disk::{Disk, DiskFile};
 use crate::folder::{UNFINISHED, fresh};
-use crate::format::{HEADER_LEN, segment_name};
+use crate::format::{HEADER_LEN, segment_name, slot_offset};
 use crate::keys::LedgerKeys;
 use crate::mark::{Mark, MarkFile};
 use crate::segment::{Segment, write_zeros};
@@ -22,7 +25,11 @@ use crate::segment::{Segment, write_zeros};
 /// How often the mark is written, and how soon a failed preparation is tried again.
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// Zeros between two syncs of the next file.
-const STEP_LEN: u64 = 1 << 20;
+const STEP_LEN: u64 = 1 << 18;
+/// How long the next file becomes before anything is written to the present segment.
+const LEN_AT_ONCE: u64 = 1 << 20;
+/// How many bytes longer it becomes for each that is written there: it may have to be twice as long as that one.
+const GROWTH: u64 = 3;
 /// A pause between two steps, so that commits find the disk free; none when somebody waits.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -52,7 +59,11 @@ struct Inner {
 struct State {
     /// Which segment is to be made, and how long; none before the first one is asked for.
     wanted: Option<(u32, u64)>,
+    /// How far the present segment is written.
+    written_bytes: u64,
     ready: Option<Ready>,
+    /// How long the next segment's file is, also while it is made longer.
+    ready_bytes: u64,
     failed: Option<io::Error>,
     /// Somebody waits for the next file.
     urgent: bool,
@@ -108,8 +119,12 @@ impl Preparer {
         state.urgent = true;
         loop {
             // As far as it has come: a file that is shorter than it was to be is full sooner.
-            if let Some(ready) = state.ready.take() {
-                (state.wanted, state.urgent) = (None, false);
+            let (_, wanted) = state.wanted.expect("asked for before");
+            if state.ready_bytes >= wanted.min(LEN_AT_ONCE)
+                && let Some(ready) = state.ready.take()
+            {
+                (state.wanted, state.written_bytes, state.ready_bytes) = (None, 0, 0);
+                state.urgent = false;
                 return Ok(ready);
             }
             if let Some(error) = state.failed.take() {
@@ -140,9 +155,10 @@ impl Preparer {
             return if now { self.mark(&mark) } else { Ok(()) };
         }
         let mut state = self.inner.state.lock();
+        state.written_bytes = slot_offset(mark.slots);
         state.mark = Some(mark);
-        if now {
-            state.mark_now = true;
+        state.mark_now |= now;
+        if now || state.step_due().is_some() {
             self.inner.changed.notify_all();
         }
         Ok(())
@@ -176,9 +192,19 @@ impl Drop for Preparer {
 enum Job {
     Trim(Arc<Segment>, u64),
     Mark(Mark),
-    /// A step of zeros more, in a file that is begun first if it is none yet.
+    /// Zeros up to a length, in a file that is begun first if it is none yet.
     Grow(Option<Ready>, u32, u64),
     End(Option<Ready>),
+}
+
+impl State {
+    /// How long the next segment's file is to be by now, if that is a step more than it is.
+    fn step_due(&self) -> Option<(u32, u64)> {
+        let (number, wanted) = self.wanted?;
+        let due = wanted.min(self.written_bytes.saturating_mul(GROWTH).saturating_add(LEN_AT_ONCE));
+        let step = (self.ready_bytes + STEP_LEN).min(wanted);
+        (step > self.ready_bytes && due >= step).then_some((number, step))
+    }
 }
 
 impl Inner {
@@ -221,9 +247,7 @@ impl Inner {
             if state.ended {
                 return Job::End(state.ready.take());
             }
-            let (number, len_bytes) = state.wanted.unwrap_or_default();
-            let is_ready = state.ready.as_ref().is_some_and(|ready| ready.len_bytes >= len_bytes);
-            if len_bytes > 0 && !is_ready {
+            if let Some((number, len_bytes)) = state.step_due() {
                 return Job::Grow(state.ready.take(), number, len_bytes);
             }
             self.changed.wait_for(&mut state, MARK_INTERVAL);
@@ -235,19 +259,20 @@ impl Inner {
         let mut state = self.state.lock();
         let rest = match grown {
             Ok(ready) => {
+                state.ready_bytes = ready.len_bytes;
                 state.ready = Some(ready);
                 PAUSE
             }
             Err(error) => {
                 tracing::error!(%error, "the ledger's next segment cannot be prepared; look at the disk");
+                state.ready_bytes = 0;
                 state.failed = Some(error);
                 MARK_INTERVAL
             }
         };
         self.changed.notify_all();
-        if !state.ended && !state.urgent {
-            self.changed.wait_for(&mut state, rest);
-        }
+        let until = Instant::now() + rest;
+        while !state.ended && !state.urgent && !self.changed.wait_until(&mut state, until).timed_out() {}
     }
 
     fn begin(&self, number: u32) -> io::Result<Ready> {
@@ -266,7 +291,8 @@ impl Inner {
     fn make(&self, number: u32, len_bytes: u64) -> io::Result<Ready> {
         let mut ready = self.begin(number)?;
         while ready.len_bytes < len_bytes {
-            ready = grow(ready, len_bytes)?;
+            let step = (ready.len_bytes + STEP_LEN).min(len_bytes);
+            ready = grow(ready, step)?;
         }
         Ok(ready)
     }
@@ -288,16 +314,47 @@ pub(crate) fn unfinished(number: u32) -> String {
     format!("{}{UNFINISHED}", segment_name(number))
 }
 
-/// A step of zeros more.
+/// Zeros up to a length, on stable storage.
 fn grow(mut ready: Ready, len_bytes: u64) -> io::Result<Ready> {
-    let to = len_bytes.min(ready.len_bytes + STEP_LEN);
-    write_zeros(ready.file.as_ref(), ready.len_bytes, to)?;
+    write_zeros(ready.file.as_ref(), ready.len_bytes, len_bytes)?;
     ready.file.sync_data()?;
-    ready.len_bytes = to;
+    ready.len_bytes = len_bytes;
     Ok(ready)
 }
 
 fn cut(segment: &Segment, len_bytes: u64) -> io::Result<()> {
     segment.file.set_len(len_bytes)?;
     segment.file.sync_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LEN_AT_ONCE, STEP_LEN, State};
+
+    /// How long the next file becomes once that much of the present segment is written.
+    fn len_with(state: &mut State, written_bytes: u64) -> u64 {
+        state.written_bytes = written_bytes;
+        while let Some((9, len_bytes)) = state.step_due() {
+            assert!(len_bytes > state.ready_bytes && len_bytes <= state.ready_bytes + STEP_LEN);
+            state.ready_bytes = len_bytes;
+        }
+        state.ready_bytes
+    }
+
+    #[test]
+    fn the_next_file_grows_with_the_present_segment() {
+        assert_eq!(State::default().step_due(), None, "nothing is wanted");
+        let mut state = State { wanted: Some((9, 64 << 20)), ..State::default() };
+        assert_eq!(len_with(&mut state, 0), LEN_AT_ONCE);
+        assert_eq!(len_with(&mut state, 10 << 20), 31 << 20);
+        assert_eq!(len_with(&mut state, 32 << 20), 64 << 20, "whole long before it is needed");
+        state.wanted = Some((9, 64 << 20 | 100));
+        assert_eq!(len_with(&mut state, 32 << 20), 64 << 20 | 100, "and never longer than wanted");
+    }
+
+    #[test]
+    fn a_short_file_is_made_at_once() {
+        let mut state = State { wanted: Some((9, 5000)), ..State::default() };
+        assert_eq!(len_with(&mut state, 0), 5000);
+    }
 }

@@ -13,7 +13,7 @@ use crate::format::{
     segment_name, slot_offset,
 };
 use crate::keys::{LedgerKeys, Tag};
-use crate::month::{MonthKey, tehran_day};
+use crate::month::{Month, MonthKey, tehran_day};
 
 /// Why a segment was sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -363,9 +363,10 @@ fn check_keys(header: &Header, path: &str, keys: &LedgerKeys) -> Result<(), Open
     if keys.tracking_check(epoch).is_some_and(|check| check != header.tracking_check) {
         return Err(OpenError::WrongTrackingKey { path: path(), epoch });
     }
-    let wrong_month = keys.month(header.month.get()).filter(|month| month.check() != header.month_check);
-    match wrong_month {
-        Some(key) => Err(OpenError::WrongMonthKey { path: path(), month: key.month() }),
-        None => Ok(()),
+    match Month::from_number(header.month.get()) {
+        Some(month) if !keys.months.settle(month, header.month_check) => {
+            Err(OpenError::WrongMonthKey { path: path(), month })
+        }
+        _ => Ok(()),
     }
 }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use engine::{Care, IdKind, PersonId};
 use ledger::sim::{Fault, SimDisk};
-use ledger::{Ledger, LedgerKeys, OpenError, Options, ReadError, Span, prunable};
+use ledger::{
+    Asker, Ledger, LedgerKeys, OpenError, Options, ProviderId, Question, ReadError, Span, prunable,
+};
 
 use crate::days::{DAY_MS, SURVIVALS, copy, entry_on, lives, open_on, reader};
 use crate::support::{LEDGER, Model, NOW_MS, entry, keys, month, open, options};
@@ -142,4 +145,33 @@ fn a_clock_that_jumps_back_spoils_nothing() {
     let ledger = open_on(&copy(&disk), 9).unwrap();
     ledger.append(entry_on(9, 3)).unwrap().wait().unwrap();
     assert!(ledger.segments().windows(2).all(|pair| pair[0].last_sequence < pair[1].first_sequence));
+}
+
+/// November began under what follows from October's key, since the service was not restarted; the key that had been
+/// added for November is there at a later start.
+#[test]
+fn a_month_goes_on_under_the_key_that_it_began_with() {
+    let in_november = || Options { clock_ms: || NOW_MS + 9 * DAY_MS, ..options() };
+    let without = || LedgerKeys::new(3, &[1; 32], 5, &[2; 32]);
+    let added =
+        || Arc::new(without().with_month(month("2026-10"), &[7; 32]).with_month(month("2026-11"), &[8; 32]));
+    let (disk, mut model) = (SimDisk::new(), Model::default());
+    let mut digests = Vec::new();
+    for keys in [keys(), added(), keys(), added()] {
+        let ledger = Ledger::open_or_init(&disk, LEDGER, keys, in_november()).unwrap();
+        model.append_each(&ledger, 2);
+        assert_eq!(model.check(&ledger, &disk), Ok(()));
+        let asker = Asker::Provider(ProviderId::parse("shafa").unwrap());
+        let question = Question { person: person(), care: Care::Outpatient, service_day: None };
+        digests.push(ledger.idempotency(month("2026-11"), &asker, "a-key", &question));
+        ledger.close().unwrap();
+    }
+    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "a repeated request is known again");
+    let other = Arc::new(without().with_month(month("2026-11"), &[8; 32]));
+    let refused = Ledger::open(&disk, other, in_november()).err();
+    assert!(matches!(refused, Some(OpenError::WrongMonthKey { .. })), "{refused:?}");
+}
+
+fn person() -> PersonId {
+    PersonId::from_u64(IdKind::National, 499_370_089).unwrap()
 }

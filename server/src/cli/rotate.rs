@@ -66,8 +66,8 @@ pub(super) fn rotate(args: &RotateArgs) -> Result<(), CommandError> {
     }
     replace(path, &text)?;
     let months = args.kinds.iter().any(|kind| matches!(kind, Kind::Month));
-    let before = if months { ", which must be before the new month begins" } else { "" };
-    output::line(&format!("added {}; servers take them at their next start{before}", told.join(", ")))
+    let begun = if months { "; a month that has begun by then keeps its key" } else { "" };
+    output::line(&format!("added {}; servers take them at their next start{begun}", told.join(", ")))
 }
 
 fn next_tracking(secrets: &Secrets) -> Result<u32, CommandError> {
