@@ -170,10 +170,7 @@ pub(crate) fn publish_mark(disk: &dyn Disk, ledger: u16, mark: &Mark, keys: &Led
 
 /// Makes a folder this ledger.
 pub(crate) fn publish_identity(disk: &dyn Disk, identity: &Identity) -> io::Result<()> {
-    publish(disk, NUMBER_FILE, |file| {
-        write_all_at(file, identity.to_text().as_bytes(), 0)?;
-        file.sync_data()
-    })
+    replace_file(disk, NUMBER_FILE, identity.to_text().as_bytes())
 }
 
 /// A file that no unfinished `init` leaves behind.
@@ -200,13 +197,26 @@ pub(crate) fn publish(
     disk.sync_dir()
 }
 
-/// An empty file of that name, whatever was there under it.
+/// Gives a file these bytes, in the place of what it held, if it is there: after a failure or a power cut it has the old
+/// ones or the new ones, and once this has returned the new ones. Where it fails, a file beside it may be left, which goes
+/// with the next call.
+///
+/// # Errors
+/// When the disk fails.
+pub fn replace_file(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
+    publish(disk, name, |file| {
+        write_all_at(file, bytes, 0)?;
+        file.sync_data()
+    })
+}
+
+/// A new file of that name, whatever was there under it.
 pub(crate) fn fresh(disk: &dyn Disk, name: &str) -> io::Result<Box<dyn DiskFile>> {
     match disk.create_new(name) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let file = disk.open(name)?;
-            file.set_len(0)?;
-            Ok(file)
+            // Another file rather than that one emptied: its mode and its other names are not known.
+            disk.remove(name)?;
+            disk.create_new(name)
         }
         created => created,
     }

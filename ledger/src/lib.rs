@@ -65,6 +65,7 @@ pub use entry::{
 pub use error::{
     AppendError, Damage, DamageKind, FindError, HeaderFault, InitError, NumberFileError, OpenError, ReadError,
 };
+pub use folder::replace_file;
 pub use format::RULES_VERSION;
 pub use gather::{Courier, Gathered, Gatherer};
 pub use handover::{AskError, ask};

@@ -19,7 +19,7 @@ use signal_hook::iterator::Signals;
 use thiserror::Error;
 
 use crate::http::{Admin, State, configure, configure_admin};
-use crate::idempotency::{Keys, Rebuild};
+use crate::idempotency::{Keys, Upkeep};
 use crate::listener::Listener;
 use crate::provider_file::{ProviderFile, Seen};
 use crate::providers::ProvidersError;
@@ -179,7 +179,7 @@ where
     let keys = Keys::new(settings.idempotency_keys_max);
     let state = State::new(served.clone(), providers.clone(), parts.ledger, settings, keys);
     let state = Data::new(state);
-    let keys = Rebuild::start(state.clone().into_inner()).map_err(ServeError::Start)?;
+    let keys = Upkeep::start(state.clone().into_inner()).map_err(ServeError::Start)?;
     let http = start_http(settings.clone(), state.clone(), extra, events)?;
     let source = Source {
         snapshots_dir: parts.snapshots_dir.clone(),
@@ -315,8 +315,8 @@ pub struct Running {
     providers: Watcher,
     /// Looks for acts that commands ask for, as long as the service runs.
     _requests: Watcher,
-    /// Reads the keys of the last day from the ledger.
-    _keys: Rebuild,
+    /// Reads the keys of the last day from the ledger, and lets old ones go.
+    _keys: Upkeep,
 }
 
 impl Running {

@@ -63,7 +63,7 @@ impl Default for ServeSettings {
             ledger_queue_len_max: 65_536,
             ledger_segment_len_max_bytes: 256 << 20,
             desk_searches_max: 4,
-            idempotency_keys_max: 2_000_000,
+            idempotency_keys_max: 9_000_000,
             memory_mode: MemoryMode::default(),
             generations_memory_bytes: None,
             public_keys: Vec::new(),

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use ledger::sim::SimDisk;
-use ledger::{AppendError, Disk, InitError, Ledger, LedgerReader, OpenError, Options, RealDisk};
+use ledger::sim::{Fault, SimDisk};
+use ledger::{
+    AppendError, Disk, InitError, Ledger, LedgerReader, OpenError, Options, RealDisk, replace_file,
+};
+
+use crate::days::SURVIVALS;
 
 use crate::support::{Model, SEGMENT, entry, keys, open, options};
 
@@ -128,4 +132,35 @@ fn a_folder_of_something_else_is_left_alone() {
     assert!(error.to_string().contains("CURRENT is no part of a ledger: take an empty folder"), "{error}");
     assert!(Ledger::open_or_init(&disk, 1, keys(), Options::default()).is_err());
     assert!(!folder.path().join("LEDGER").exists());
+}
+
+/// As `secrets rotate` does it, with what an earlier try left beside.
+#[test]
+fn power_cut_at_every_step_of_replacing_a_file() {
+    let (old, new) = (vec![1; 2000], vec![2; 3000]);
+    let before = SimDisk::new();
+    replace_file(&before, "keys", &old).unwrap();
+    let left_over = before.create_new("keys.new").unwrap();
+    left_over.write_at(&[3; 5000], 0).unwrap();
+    let mut seen = [0, 0];
+    for step in 0.. {
+        let disk = before.after_kill();
+        disk.set_fault(step, Fault::PowerCut);
+        let is_done = replace_file(&disk, "keys", &new).is_ok();
+        for survival in SURVIVALS {
+            for seed in 0..8 {
+                let left = disk.after_power_cut(survival, seed);
+                let bytes = left.contents("keys");
+                let what = format!("step {step}, {survival:?}, seed {seed}");
+                assert!(bytes == new || (bytes == old && !is_done), "{what}");
+                seen[usize::from(bytes == new)] += 1;
+                replace_file(&left, "keys", &new).unwrap();
+                assert_eq!(left.contents("keys"), new, "{what}");
+            }
+        }
+        if is_done {
+            break;
+        }
+    }
+    assert!(seen[0] > 20 && seen[1] > 20, "{seen:?}");
 }

@@ -1,18 +1,15 @@
-//! `secrets rotate` and `secrets forget`: new keys at the end of their kind, and old months' keys out of the file. The
-//! file is written beside, synced, and put in the place of the old one.
+//! `secrets rotate` and `secrets forget`: new keys at the end of their kind, and old months' keys out of the file.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use ::ledger::{Month, MonthError, derived_month_key};
 use clap::{Args, ValueEnum};
 
 use super::options::{CommandError, SecretsFile};
 use super::output;
-use super::secrets::{Secrets, SecretsError, key_text, new_key, sync_folder_of, this_month};
+use super::secrets::{Changing, Secrets, SecretsError, key_text, new_key, this_month};
 
 #[derive(Args)]
 pub(crate) struct RotateArgs {
@@ -48,6 +45,7 @@ fn month(text: &str) -> Result<Month, MonthError> {
 /// Adds a key of each kind, which is the current one from the next start on.
 pub(super) fn rotate(args: &RotateArgs) -> Result<(), CommandError> {
     let path = &args.file.path;
+    let changing = Changing::begin(path)?;
     let secrets = Secrets::load(path)?;
     let mut text = read(path)?;
     let mut told = Vec::new();
@@ -64,7 +62,7 @@ pub(super) fn rotate(args: &RotateArgs) -> Result<(), CommandError> {
         text.push_str(&new_key(name, id)?);
         told.push(format!("{name} key {id}"));
     }
-    replace(path, &text)?;
+    changing.replace(&text)?;
     let months = args.kinds.iter().any(|kind| matches!(kind, Kind::Month));
     let begun = if months { "; a month that has begun by then keeps its key" } else { "" };
     output::line(&format!("added {}; servers take them at their next start{begun}", told.join(", ")))
@@ -96,6 +94,7 @@ fn next_month(secrets: &Secrets) -> Result<Month, CommandError> {
 /// Takes the keys of old months out. What follows from them for the first month that is kept is put there instead.
 pub(super) fn forget(args: &ForgetArgs) -> Result<(), CommandError> {
     let path = &args.file.path;
+    let changing = Changing::begin(path)?;
     let secrets = Secrets::load(path)?;
     let kept = kept_months(&secrets.month, args.before);
     if kept == secrets.month.iter().copied().collect() {
@@ -106,7 +105,7 @@ pub(super) fn forget(args: &ForgetArgs) -> Result<(), CommandError> {
         text.push('\n');
         text.push_str(&key_text("month", month.number(), key));
     }
-    replace(path, &text)?;
+    changing.replace(&text)?;
     output::line(&format!(
         "the IDs of months before {} cannot be read with this file any more; destroy every copy and backup of the old \
          one, and restart the servers",
@@ -141,28 +140,6 @@ fn without_months(text: &str) -> String {
 
 fn read(path: &Path) -> Result<String, SecretsError> {
     fs::read_to_string(path).map_err(|source| SecretsError::Read { path: path.to_owned(), source })
-}
-
-/// Puts a text in the place of the file, whole or not at all, once it proved to be a secrets file.
-fn replace(path: &Path, text: &str) -> Result<(), CommandError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let beside = PathBuf::from(name);
-    let written = write(&beside, text).map_err(|source| SecretsError::Write { path: beside.clone(), source });
-    let done = written.and_then(|()| Secrets::load(&beside).map(drop)).and_then(|()| {
-        let renamed = fs::rename(&beside, path).and_then(|()| sync_folder_of(path));
-        renamed.map_err(|source| SecretsError::Write { path: path.to_owned(), source })
-    });
-    if done.is_err() {
-        let _ = fs::remove_file(&beside); // It holds keys, and nobody would look for it.
-    }
-    Ok(done?)
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! The secrets file: named keys, each with an id, mode 0600. A file may hold only what its user needs. The
 //! last key of a kind is the current one; the others keep what was made with them readable.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ::ledger::{LedgerKeys, Month};
+use ::ledger::{LedgerKeys, Month, RealDisk, replace_file};
 use clap::Subcommand;
 use engine::MobileKey;
 use serde::Deserialize;
@@ -59,6 +60,8 @@ pub(super) enum SecretsError {
     Exists { path: PathBuf },
     #[error("cannot write the secrets file {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("another command is changing the secrets file {}, or one beside it; run this one again", path.display())]
+    Busy { path: PathBuf },
     #[error("the system gives no random bytes for keys: {0}")]
     Random(getrandom::Error),
 }
@@ -112,9 +115,13 @@ impl Secrets {
         if mode & 0o077 != 0 {
             return Err(SecretsError::Mode { path: path.to_owned(), mode });
         }
-        let text = fs::read_to_string(path).map_err(unreadable)?;
-        let raw: RawSecrets = toml::from_str(&text)
-            .map_err(|error| SecretsError::Syntax { path: path.to_owned(), line: line_of(&error, &text) })?;
+        Secrets::parse(path, &fs::read_to_string(path).map_err(unreadable)?)
+    }
+
+    /// Reads the text of a secrets file.
+    fn parse(path: &Path, text: &str) -> Result<Secrets, SecretsError> {
+        let raw: RawSecrets = toml::from_str(text)
+            .map_err(|error| SecretsError::Syntax { path: path.to_owned(), line: line_of(&error, text) })?;
         let mobile = checked_keys(path, "mobile", &raw.mobile, Ok)?;
         let digit = |id: u32| u8::try_from(id).ok().filter(|&id| id <= 9).ok_or(KeyFault::NoDigit);
         let month = |id: u32| Month::from_number(id).ok_or(KeyFault::NoMonth);
@@ -187,23 +194,41 @@ fn checked_keys<I: PartialEq>(
 
 /// Makes a new secrets file.
 pub(super) fn init(path: &Path) -> Result<(), SecretsError> {
-    let text = new_file()?;
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = created.map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => SecretsError::Exists { path: path.to_owned() },
-        _ => SecretsError::Write { path: path.to_owned(), source },
-    })?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    written.and_then(|()| sync_folder_of(path)).map_err(|source| {
-        let _ = fs::remove_file(path); // Half a file would stand in the way of the next try.
-        SecretsError::Write { path: path.to_owned(), source }
-    })
+    let changing = Changing::begin(path)?;
+    if path.symlink_metadata().is_ok() {
+        return Err(SecretsError::Exists { path: path.to_owned() });
+    }
+    changing.replace(&new_file()?)
 }
 
-/// Without it the file's name may be gone after a power failure, and with it the keys of a ledger.
-pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+/// The right to change a secrets file, which one command has at a time: of two that rotate at once, one would lose the
+/// other's keys.
+pub(super) struct Changing<'a> {
+    path: &'a Path,
+    folder: &'a Path,
+    _locked: File,
+}
+
+impl Changing<'_> {
+    pub(super) fn begin(path: &Path) -> Result<Changing<'_>, SecretsError> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let failed = |source| SecretsError::Write { path: path.to_owned(), source };
+        let locked = File::open(folder).map_err(failed)?;
+        match locked.try_lock() {
+            Ok(()) => Ok(Changing { path, folder, _locked: locked }),
+            Err(TryLockError::WouldBlock) => Err(SecretsError::Busy { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// Puts a text in the place of the file, once it proved to be that of a secrets file.
+    pub(super) fn replace(&self, text: &str) -> Result<(), SecretsError> {
+        Secrets::parse(self.path, text)?;
+        let name = self.path.file_name().and_then(OsStr::to_str);
+        let name = name.ok_or_else(|| io::Error::other("give it a name, in UTF-8"));
+        let done = name.and_then(|name| replace_file(&RealDisk::new(self.folder), name, text.as_bytes()));
+        done.map_err(|source| SecretsError::Write { path: self.path.to_owned(), source })
+    }
 }
 
 fn new_file() -> Result<String, SecretsError> {

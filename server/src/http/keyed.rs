@@ -102,12 +102,12 @@ impl KeyedInquiry {
         if let Some(held) = self.held(state, now) {
             return Ok(Err(held));
         }
-        keys.knows(self.channel(), now.unix_ms()).map_err(Problem::unavailable)?;
+        let room = keys.room(self.channel(), now.unix_ms()).map_err(Problem::unavailable)?;
         let pending = state.ledger.append(entry.clone()).map_err(|error| state.not_written(error))?;
         let key = entry.idempotency.map(|Idempotency { key, .. }| key).expect("set by the caller");
         let (ledger, sequence) = (state.ledger.number(), pending.sequence());
         let keyed = Keyed { ledger, sequence, time_ms: entry.time_ms, channel: entry.channel, key };
-        keys.hold(&keyed, now.unix_ms());
+        keys.hold(room, &keyed);
         Ok(Ok(pending))
     }
 
@@ -143,7 +143,7 @@ impl KeyedInquiry {
                 Err(Problem::of_fields(vec![fault(Code::IdempotencyConflict)]))
             }
             Verdict::Over => {
-                state.keys.forget(self.channel(), held.key, held.place, given.entry.time_ms);
+                state.keys.forget(self.channel(), held.key, held.place);
                 Ok(None)
             }
             Verdict::Foreign => {

@@ -1,23 +1,17 @@
-//! The keys of one channel: the digest of each and the place of its entry, within a bound. The oldest goes first,
-//! and leaves a mark: up to when a key that is not held may be one that went. Of a key whose day is over that time has
-//! come already, unless the clock is put back later. Knows no clock and reads no ledger.
-//!
-//! A key takes 16 bytes in the map, which is between half and wholly full, and 16 in the order of leaving.
+//! The keys of one channel: the digest of each and the place of its entry, within a bound. None goes before its day is
+//! over: beyond the bound there is no room for new ones. Of a key whose day is over a mark stays: up to when a key that is
+//! not held may be one that went, were the clock put back. Knows no clock and reads no ledger.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use ledger::SEQUENCE_MAX;
-use parking_lot::Mutex;
 
 /// How long a key stands for its first request.
 pub(crate) const SPAN_MS: u64 = 86_400_000;
 const MINUTE_MS: u64 = 60_000;
-/// Keys whose time is over are let go with each that comes in: more than one, so that none heap up.
-const EXPIRED_AT_ONCE: usize = 4;
-/// Enough that a shard that is made anew holds few requests up, and only shortly.
+/// Enough that a shard that is swept or made anew holds few requests up, and only shortly.
 const SHARDS: usize = 256;
 
 /// A key's digest.
@@ -57,7 +51,7 @@ pub(crate) struct Place([u8; 6]);
 const SEQUENCE_BITS: u32 = 34;
 const _: () = assert!(SEQUENCE_MAX < 1 << SEQUENCE_BITS, "a sequence has its bits");
 const _: () = assert!(9999 < 1 << (48 - SEQUENCE_BITS), "a ledger's number has its bits");
-const _: () = assert!(size_of::<(Digest, Place)>() == 16, "what a key takes");
+const _: () = assert!(size_of::<(Digest, Standing)>() == 20, "what a key takes");
 
 impl Place {
     pub(crate) fn new(ledger: u16, sequence: u64) -> Place {
@@ -80,82 +74,103 @@ impl Place {
     }
 }
 
+/// What is held of a key.
+#[derive(Clone, Copy)]
+struct Standing {
+    place: Place,
+    /// The minute since 1970 at whose beginning its day is over at the latest; as bytes, so that nothing is padded.
+    until_minute: [u8; 4],
+}
+
+impl Standing {
+    fn new(place: Place, time_ms: u64) -> Standing {
+        let until_minute = time_ms.saturating_add(SPAN_MS).div_ceil(MINUTE_MS);
+        let until_minute = u32::try_from(until_minute).unwrap_or(u32::MAX);
+        Standing { place, until_minute: until_minute.to_le_bytes() }
+    }
+
+    fn until_ms(self) -> u64 {
+        u64::from(u32::from_le_bytes(self.until_minute)) * MINUTE_MS
+    }
+}
+
 /// The keys that are held.
 pub(crate) struct Held {
-    places: DashMap<Digest, Place, BuildHasherDefault<AsItIs>>,
-    order: Mutex<Order>,
+    standings: DashMap<Digest, Standing, BuildHasherDefault<AsItIs>>,
+    /// How many are held, or about to be.
+    len: AtomicUsize,
     max: usize,
-    /// Up to then, a key that is not held may be one that had to go.
+    /// Up to then, a key that is not held may be one that went.
     unknown_until_ms: AtomicU64,
-    evicted: AtomicU64,
 }
 
-/// The keys in the order in which they go: that of their entries' times, whichever came first. So one entry of a clock
-/// that ran ahead holds up none but itself.
-#[derive(Default)]
-struct Order {
-    /// By the number of the minute since 1970.
-    minutes: BTreeMap<u64, Minute>,
-    len: usize,
-}
-
-/// Keys whose entries are of one minute.
-#[derive(Default)]
-struct Minute {
-    last_ms: u64,
-    keys: Vec<(Digest, Place)>,
-    /// How many of them are gone.
-    gone: usize,
-}
+/// Room for one more key; dropped it is free again.
+#[must_use = "dropped it is free again"]
+pub(crate) struct Room<'a>(&'a Held);
 
 impl Held {
     /// Room for `max` keys.
     pub(crate) fn new(max: usize) -> Held {
+        let hasher = BuildHasherDefault::default();
         Held {
-            places: DashMap::with_capacity_and_hasher_and_shard_amount(
-                max,
-                BuildHasherDefault::default(),
-                SHARDS,
-            ),
-            order: Mutex::default(),
+            standings: DashMap::with_capacity_and_hasher_and_shard_amount(max, hasher, SHARDS),
+            len: AtomicUsize::new(0),
             max,
             unknown_until_ms: AtomicU64::new(0),
-            evicted: AtomicU64::new(0),
         }
     }
 
     /// Where the entry of a key is, if it is held; its time may be over.
     pub(crate) fn place(&self, digest: Digest) -> Option<Place> {
-        self.places.get(&digest).map(|place| *place)
+        self.standings.get(&digest).map(|standing| standing.place)
     }
 
-    /// Holds a key whose entry has that time, in the place of an earlier entry.
-    pub(crate) fn hold(&self, digest: Digest, place: Place, time_ms: u64, now_ms: u64) {
-        self.places.insert(digest, place);
-        let mut order = self.order.lock();
-        order.push(digest, place, time_ms);
-        // A minute late: another worker may be at a request of a moment ago, to which the key is not over yet.
-        for _ in 0..EXPIRED_AT_ONCE {
-            let Some((digest, place, last_ms)) =
-                order.pop_if(|last_ms| is_over(last_ms.saturating_add(MINUTE_MS), now_ms))
-            else {
-                break;
-            };
-            self.forget(digest, place, last_ms);
-        }
-        while order.len > self.max {
-            let Some((digest, place, last_ms)) = order.pop_if(|_| true) else { break };
-            self.forget(digest, place, last_ms);
-            if !is_over(last_ms, now_ms) {
-                self.evicted.fetch_add(1, Ordering::Relaxed);
+    /// Room for one more key, if there is any.
+    pub(crate) fn room(&self) -> Option<Room<'_>> {
+        let more = |len| (len < self.max).then_some(len + 1);
+        self.len.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok().map(|_| Room(self))
+    }
+
+    /// Holds a key of an entry that was read. Of two entries of a key the later one counts; where there is no room, a key
+    /// of then is unknown.
+    pub(crate) fn remember(&self, digest: Digest, place: Place, time_ms: u64) {
+        let standing = Standing::new(place, time_ms);
+        match self.standings.entry(digest) {
+            Entry::Occupied(mut held) if held.get().until_ms() <= standing.until_ms() => {
+                held.insert(standing);
             }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(vacant) => match self.room() {
+                Some(room) => {
+                    vacant.insert(standing);
+                    std::mem::forget(room);
+                }
+                None => self.unknown_until(standing.until_ms()),
+            },
         }
     }
 
-    /// Lets a key of an entry of that time go, unless another entry has taken its place.
-    pub(crate) fn forget(&self, digest: Digest, place: Place, time_ms: u64) {
-        self.unknown_until(time_ms.saturating_add(SPAN_MS));
-        self.places.remove_if(&digest, |_, held| *held == place);
+    /// Lets a key go, unless another entry has taken its place.
+    pub(crate) fn forget(&self, digest: Digest, place: Place) {
+        if let Some((_, standing)) = self.standings.remove_if(&digest, |_, held| held.place == place) {
+            self.len.fetch_sub(1, Ordering::AcqRel);
+            self.unknown_until(standing.until_ms());
+        }
+    }
+
+    /// Lets all keys go whose day is over: a minute late, since a worker may be at a request of a moment ago.
+    pub(crate) fn sweep(&self, now_ms: u64) {
+        let (mut gone, mut until_ms) = (0, 0);
+        self.standings.retain(|_, standing| {
+            let is_over = standing.until_ms().saturating_add(MINUTE_MS) <= now_ms;
+            if is_over {
+                gone += 1;
+                until_ms = standing.until_ms().max(until_ms);
+            }
+            !is_over
+        });
+        self.len.fetch_sub(gone, Ordering::AcqRel);
+        self.unknown_until(until_ms);
     }
 
     /// Before that time a key that is not held cannot be told from a new one.
@@ -170,12 +185,7 @@ impl Held {
 
     /// How many are held, among them some whose time is over.
     pub(crate) fn len(&self) -> usize {
-        self.order.lock().len
-    }
-
-    /// How many had to go before their time.
-    pub(crate) fn evicted(&self) -> u64 {
-        self.evicted.load(Ordering::Relaxed)
+        self.len.load(Ordering::Acquire)
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -183,53 +193,38 @@ impl Held {
     }
 }
 
-/// Whether an entry of that time stands for its key no longer.
-fn is_over(time_ms: u64, now_ms: u64) -> bool {
-    time_ms.saturating_add(SPAN_MS) <= now_ms
+impl Room<'_> {
+    /// Holds a key whose entry has that time, in the place of an earlier entry.
+    pub(crate) fn hold(self, digest: Digest, place: Place, time_ms: u64) {
+        let before = self.0.standings.insert(digest, Standing::new(place, time_ms));
+        if before.is_none() {
+            std::mem::forget(self);
+        }
+    }
 }
 
-impl Order {
-    fn push(&mut self, digest: Digest, place: Place, time_ms: u64) {
-        self.len += 1;
-        let number = time_ms / MINUTE_MS;
-        if !self.minutes.contains_key(&number)
-            && let Some(mut last) = self.minutes.last_entry()
-        {
-            last.get_mut().keys.shrink_to_fit();
-        }
-        let minute = self.minutes.entry(number).or_default();
-        minute.last_ms = minute.last_ms.max(time_ms);
-        minute.keys.push((digest, place));
-    }
-
-    /// Takes the oldest out, if `wanted` says so of the latest time in its minute, which comes with it.
-    fn pop_if(&mut self, wanted: impl FnOnce(u64) -> bool) -> Option<(Digest, Place, u64)> {
-        let mut first = self.minutes.first_entry()?;
-        let minute = first.get_mut();
-        let last_ms = minute.last_ms;
-        if !wanted(last_ms) {
-            return None;
-        }
-        let (digest, place) = *minute.keys.get(minute.gone)?;
-        minute.gone += 1;
-        if minute.gone == minute.keys.len() {
-            first.remove();
-        }
-        self.len -= 1;
-        Some((digest, place, last_ms))
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.0.len.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Digest, EXPIRED_AT_ONCE, Held, MINUTE_MS, Place, SPAN_MS};
+    use super::{Digest, Held, MINUTE_MS, Place, SPAN_MS};
 
+    /// The beginning of a minute.
     const T: u64 = 1_795_379_400_000;
 
     fn digest(n: u64) -> Digest {
         let mut bytes = [0; 10];
         bytes[..8].copy_from_slice(&n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
         Digest(bytes)
+    }
+
+    /// Holds key `n` of an entry of that time; whether there was room.
+    fn hold(keys: &Held, n: u64, time_ms: u64) -> bool {
+        keys.room().map(|room| room.hold(digest(n), Place::new(1, n), time_ms)).is_some()
     }
 
     fn held_of(keys: &Held, range: std::ops::Range<u64>) -> Vec<u64> {
@@ -246,68 +241,65 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_bound_the_oldest_goes_and_leaves_a_mark() {
+    fn beyond_the_bound_there_is_no_room_until_a_key_goes() {
         let keys = Held::new(3);
-        for n in 0..3 {
-            keys.hold(digest(n), Place::new(1, n), T + n * 60_000, T + n * 60_000);
-        }
-        assert_eq!((keys.evicted(), keys.unknown_for_ms(T)), (0, 0));
-        keys.hold(digest(3), Place::new(1, 3), T + 180_000, T + 180_000);
-        assert_eq!((held_of(&keys, 0..4), keys.len(), keys.evicted()), (vec![1, 2, 3], 3, 1));
-        assert_eq!(keys.unknown_for_ms(T + SPAN_MS - 1), 1, "the one that went was of T");
+        assert!((0..3).all(|n| hold(&keys, n, T + n * MINUTE_MS)) && !hold(&keys, 3, T));
+        let over = T + SPAN_MS + MINUTE_MS;
+        keys.sweep(over - 1);
+        assert!(!hold(&keys, 3, over), "a minute late");
+        keys.sweep(over);
+        assert!(hold(&keys, 3, over) && !hold(&keys, 4, over));
+        assert_eq!((held_of(&keys, 0..5), keys.len()), (vec![1, 2, 3], 3));
         assert_eq!(keys.unknown_for_ms(T + SPAN_MS), 0);
+        assert_eq!(keys.unknown_for_ms(T + SPAN_MS - 5), 5, "were the clock put back, it would be missed");
     }
 
     #[test]
-    fn keys_whose_day_is_over_go_and_are_missed_only_if_it_comes_back() {
-        let keys = Held::new(100);
-        (0..10).for_each(|n| keys.hold(digest(n), Place::new(1, n), T, T));
-        keys.hold(digest(10), Place::new(1, 10), T + SPAN_MS - 1, T + SPAN_MS - 1);
-        assert_eq!(keys.len(), 11);
-        let over = T + SPAN_MS + MINUTE_MS;
-        keys.hold(digest(11), Place::new(1, 11), over - 1, over - 1);
-        assert_eq!(held_of(&keys, 0..12).len(), 12, "a minute late");
-        keys.hold(digest(12), Place::new(1, 12), over, over);
-        assert_eq!(held_of(&keys, 0..13).len(), 13 - EXPIRED_AT_ONCE);
-        for n in 13..20 {
-            keys.hold(digest(n), Place::new(1, n), over, over);
-        }
-        assert_eq!(held_of(&keys, 0..20), (10..20).collect::<Vec<_>>());
-        assert_eq!((keys.evicted(), keys.unknown_for_ms(T + SPAN_MS)), (0, 0));
-        assert_eq!(keys.unknown_for_ms(T + SPAN_MS - 5), 5, "were the clock put back, they would be missed");
+    fn room_that_is_not_used_is_free_again() {
+        let keys = Held::new(1);
+        drop(keys.room().unwrap());
+        assert!(hold(&keys, 1, T));
+        assert!(keys.room().is_none());
+        keys.forget(digest(1), Place::new(1, 1));
+        let room = keys.room().unwrap();
+        assert!(keys.room().is_none(), "while it is taken");
+        room.hold(digest(2), Place::new(1, 2), T);
+        assert_eq!(keys.len(), 1);
+    }
+
+    #[test]
+    fn no_key_goes_a_moment_early() {
+        let keys = Held::new(1);
+        assert!(hold(&keys, 1, T + MINUTE_MS - 1));
+        keys.sweep(T + MINUTE_MS - 1 + SPAN_MS + MINUTE_MS);
+        assert_eq!(held_of(&keys, 1..2), [1]);
+        keys.sweep(T + MINUTE_MS + SPAN_MS + MINUTE_MS);
+        assert!(held_of(&keys, 1..2).is_empty());
     }
 
     #[test]
     fn a_key_that_was_taken_again_is_not_forgotten_with_its_first_entry() {
-        let keys = Held::new(100);
-        keys.hold(digest(1), Place::new(1, 1), T, T);
-        keys.hold(digest(1), Place::new(1, 2), T + SPAN_MS, T + SPAN_MS);
-        assert_eq!(keys.place(digest(1)), Some(Place::new(1, 2)));
-        keys.forget(digest(1), Place::new(1, 1), T);
-        assert_eq!(keys.place(digest(1)), Some(Place::new(1, 2)));
-        keys.forget(digest(1), Place::new(1, 2), T + SPAN_MS);
-        assert_eq!(keys.place(digest(1)), None);
-    }
-
-    #[test]
-    fn the_oldest_entry_goes_first_also_when_the_clock_was_put_back() {
         let keys = Held::new(2);
-        keys.hold(digest(1), Place::new(1, 1), T, T);
-        keys.hold(digest(2), Place::new(1, 2), T - 3_600_000, T - 3_600_000);
-        keys.hold(digest(3), Place::new(1, 3), T - 3_500_000, T - 3_500_000);
-        assert_eq!(held_of(&keys, 1..4), [1, 3]);
-        assert_eq!(keys.unknown_for_ms(T - 3_600_000 + SPAN_MS - 1), 1);
+        for sequence in [1, 2] {
+            keys.room().unwrap().hold(digest(1), Place::new(1, sequence), T + sequence * SPAN_MS);
+        }
+        assert_eq!((keys.place(digest(1)), keys.len()), (Some(Place::new(1, 2)), 1));
+        keys.forget(digest(1), Place::new(1, 1));
+        assert_eq!(keys.place(digest(1)), Some(Place::new(1, 2)));
+        keys.forget(digest(1), Place::new(1, 2));
+        assert_eq!((keys.place(digest(1)), keys.len()), (None, 0));
     }
 
     #[test]
-    fn one_entry_of_a_clock_that_ran_ahead_holds_up_no_other() {
-        let keys = Held::new(3);
-        let far = T + 365 * SPAN_MS;
-        keys.hold(digest(0), Place::new(1, 0), far, far);
-        for n in 1..=5 {
-            keys.hold(digest(n), Place::new(1, n), T + n * 2 * SPAN_MS, T + n * 2 * SPAN_MS);
+    fn what_is_read_is_the_latest_entry_and_what_has_no_room_is_unknown() {
+        let keys = Held::new(2);
+        for (n, sequence, time_ms) in [(1, 9, T), (1, 5, T - SPAN_MS), (2, 8, T), (3, 7, T - MINUTE_MS)] {
+            keys.remember(digest(n), Place::new(1, sequence), time_ms);
         }
-        assert_eq!(keys.unknown_for_ms(T + 10 * SPAN_MS), 0);
-        assert_eq!(held_of(&keys, 0..6), [0, 5]);
+        assert_eq!((held_of(&keys, 1..4), keys.len()), (vec![1, 2], 2));
+        assert_eq!(keys.place(digest(1)), Some(Place::new(1, 9)));
+        assert_eq!(keys.unknown_for_ms(T), SPAN_MS - MINUTE_MS);
+        keys.remember(digest(1), Place::new(1, 10), T);
+        assert_eq!(keys.place(digest(1)), Some(Place::new(1, 10)), "of one minute, what is read later");
     }
 }

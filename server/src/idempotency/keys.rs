@@ -1,5 +1,5 @@
 //! The keys of both channels. Personal inquiries have a quarter of the bound to themselves: they need no provider's
-//! key, and whoever floods them must not push out what providers rely on.
+//! key, and whoever floods them must not take the room that providers rely on.
 
 use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ledger::{Channel, Keyed, Month};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::held::{Digest, Held};
+use super::held::{Digest, Held, Room};
 use super::{Place, SPAN_MS};
 use crate::metrics::write_value;
 
 /// How soon a client may ask again while the ledger is still being read.
 const RETRY_AFTER_REBUILD_S: u16 = 1;
-/// How soon at most, when the bound is too small: it may have been raised by then.
+/// How soon when there is no room: a key may have gone by then.
+const RETRY_AFTER_FULL_S: u16 = 60;
+/// How soon at most, when not all keys are known: the bound may have been raised by then.
 const RETRY_AFTER_UNKNOWN_S_MAX: u64 = 3600;
 /// Requests with different keys seldom meet in one of so many.
 const TURNS: usize = 256;
@@ -89,40 +91,64 @@ impl Keys {
         self.held(channel).place(Digest(key))
     }
 
-    /// Holds a key from now on.
-    pub(crate) fn hold(&self, keyed: &Keyed, now_ms: u64) {
-        let place = Place::new(keyed.ledger, keyed.sequence);
-        self.held(keyed.channel).hold(Digest(keyed.key), place, keyed.time_ms, now_ms);
+    /// Holds a key from now on, in the room that was taken for it.
+    pub(crate) fn hold(&self, room: Room<'_>, keyed: &Keyed) {
+        room.hold(Digest(keyed.key), Place::new(keyed.ledger, keyed.sequence), keyed.time_ms);
         self.newest_ms.fetch_max(keyed.time_ms, Ordering::AcqRel);
     }
 
-    /// Lets a key of an entry of that time go, unless another entry has taken its place.
-    pub(crate) fn forget(&self, channel: Channel, key: [u8; 10], place: Place, time_ms: u64) {
-        self.held(channel).forget(Digest(key), place, time_ms);
+    /// Holds the key of an entry that was read, as far as there is room.
+    pub(super) fn remember(&self, keyed: &Keyed) {
+        let place = Place::new(keyed.ledger, keyed.sequence);
+        self.held(keyed.channel).remember(Digest(keyed.key), place, keyed.time_ms);
+        self.newest_ms.fetch_max(keyed.time_ms, Ordering::AcqRel);
     }
 
-    /// Whether a key that is not held is a new one; otherwise in how many seconds to ask again.
-    pub(crate) fn knows(&self, channel: Channel, now_ms: u64) -> Result<(), u16> {
-        if !self.is_rebuilt.load(Ordering::Acquire) {
+    /// Lets a key go, unless another entry has taken its place.
+    pub(crate) fn forget(&self, channel: Channel, key: [u8; 10], place: Place) {
+        self.held(channel).forget(Digest(key), place);
+    }
+
+    /// Lets all keys go whose day is over.
+    pub(super) fn sweep(&self, now_ms: u64) {
+        [&self.general, &self.personal].into_iter().for_each(|held| held.sweep(now_ms));
+    }
+
+    /// Room for a key that is not held and so a new one; otherwise in how many seconds to ask again.
+    pub(crate) fn room(&self, channel: Channel, now_ms: u64) -> Result<Room<'_>, u16> {
+        let refused = |retry_s| {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(RETRY_AFTER_REBUILD_S);
+            retry_s
+        };
+        if !self.is_rebuilt.load(Ordering::Acquire) {
+            return Err(refused(RETRY_AFTER_REBUILD_S));
         }
-        let unknown_ms = self.held(channel).unknown_for_ms(now_ms);
-        if unknown_ms == 0 {
-            return Ok(());
-        }
-        self.counts.refused.fetch_add(1, Ordering::Relaxed);
-        if !self.refusal_logged.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                channel = channel.code(),
-                keys = self.held(channel).len(),
-                "inquiries with new idempotency keys are refused, since not all keys of the last 24 hours are known: \
-                 there were more than --idempotency-keys-max, the ledger could not be read, or the clock was put \
-                 back; raise the bound if keys had to go, and restart"
+        let held = self.held(channel);
+        let unknown_ms = held.unknown_for_ms(now_ms);
+        if unknown_ms > 0 {
+            self.tell_refusal(
+                channel,
+                "not all keys of the last 24 hours are known: the ledger could not be read, the clock was put back, or \
+                 --idempotency-keys-max was lowered",
             );
+            let retry_s = (unknown_ms / 1000 + 1).min(RETRY_AFTER_UNKNOWN_S_MAX);
+            return Err(refused(u16::try_from(retry_s).unwrap_or(u16::MAX)));
         }
-        let retry_s = (unknown_ms / 1000 + 1).min(RETRY_AFTER_UNKNOWN_S_MAX);
-        Err(u16::try_from(retry_s).unwrap_or(u16::MAX))
+        held.room().ok_or_else(|| {
+            self.tell_refusal(
+                channel,
+                "there is no room until keys of a day ago go: raise --idempotency-keys-max, and restart",
+            );
+            refused(RETRY_AFTER_FULL_S)
+        })
+    }
+
+    /// Once, lest a busy service fill its log.
+    fn tell_refusal(&self, channel: Channel, why: &str) {
+        if !self.refusal_logged.swap(true, Ordering::Relaxed) {
+            let (channel, keys) = (channel.code(), self.held(channel).len());
+            tracing::error!(channel, keys, why, "inquiries with new idempotency keys are refused");
+        }
     }
 
     /// Keys of entries up to that time may be unknown: the ledger was not read there.
@@ -154,10 +180,6 @@ impl Keys {
         by_channel(out, name, &|held| held.len() as u64);
         let _ = writeln!(out, "# HELP {name}_max How many may be held.\n# TYPE {name}_max gauge");
         by_channel(out, &format!("{name}_max"), &|held| held.max() as u64);
-        let evicted = format!("{name}_evicted_total");
-        let _ =
-            writeln!(out, "# HELP {evicted} Keys that had to go within 24 hours.\n# TYPE {evicted} counter");
-        by_channel(out, &evicted, &Held::evicted);
         let counter = |out: &mut String, name: &str, help: &str, value: &AtomicU64| {
             write_value(out, name, "counter", help, value.load(Ordering::Relaxed));
         };
@@ -170,7 +192,7 @@ impl Keys {
         );
         let help = "Other requests under a key that had one.";
         counter(out, "estehqaq_idempotency_conflicts_total", help, conflicts);
-        let help = "Requests refused because it was not known whether their key is new: alert on it.";
+        let help = "Requests refused for want of room, or because their key may not be new: alert on it.";
         counter(out, "estehqaq_idempotency_refused_total", help, refused);
         let rebuilt = u64::from(self.is_rebuilt.load(Ordering::Acquire));
         let help = "1 once the keys of the last 24 hours are read from the ledger.";
@@ -209,31 +231,43 @@ mod tests {
         check_months(&keys, MONTH_MS, "2026-12 2026-11");
         check_months(&keys, MONTH_MS + SPAN_MS - 1, "2026-12 2026-11");
         check_months(&keys, MONTH_MS + SPAN_MS, "2026-12");
-        keys.hold(&keyed(1, Channel::General, MONTH_MS), MONTH_MS);
+        keys.remember(&keyed(1, Channel::General, MONTH_MS));
         check_months(&keys, MONTH_MS - 1, "2026-11 2026-12");
     }
 
     #[test]
-    fn a_flood_of_personal_inquiries_leaves_providers_their_keys() {
+    fn a_flood_of_personal_inquiries_leaves_providers_their_room() {
         let keys = Keys::new(8);
-        assert_eq!(keys.knows(Channel::General, MONTH_MS), Err(1), "the ledger is not read yet");
+        assert_eq!(keys.room(Channel::General, MONTH_MS).err(), Some(1), "the ledger is not read yet");
         keys.rebuilt(0);
-        (0..6).for_each(|n| keys.hold(&keyed(n, Channel::General, MONTH_MS), MONTH_MS));
-        (6..99).for_each(|n| keys.hold(&keyed(n, Channel::Personal, MONTH_MS), MONTH_MS));
-        assert!((0..6).all(|n| keys.place(Channel::General, keyed(n, Channel::General, 0).key).is_some()));
-        assert_eq!(keys.knows(Channel::General, MONTH_MS), Ok(()));
-        assert_eq!(keys.knows(Channel::Personal, MONTH_MS), Err(3600));
-        assert_eq!(keys.knows(Channel::Personal, MONTH_MS + SPAN_MS - 1500), Err(2));
-        assert_eq!(keys.knows(Channel::Personal, MONTH_MS + SPAN_MS), Ok(()));
+        let hold = |n, channel| {
+            let keyed = keyed(n, channel, MONTH_MS);
+            keys.room(channel, MONTH_MS).map(|room| keys.hold(room, &keyed))
+        };
+        assert!((0..2).all(|n| hold(n, Channel::Personal).is_ok()));
+        assert!((2..99).all(|n| hold(n, Channel::Personal) == Err(60)));
+        assert!((99..105).all(|n| hold(n, Channel::General).is_ok()));
+        assert_eq!(hold(105, Channel::General), Err(60));
         let mut text = String::new();
         keys.write(&mut text);
         for line in [
             "estehqaq_idempotency_keys{channel=\"general\"} 6",
             "estehqaq_idempotency_keys{channel=\"personal\"} 2",
-            "estehqaq_idempotency_keys_evicted_total{channel=\"personal\"} 91",
-            "estehqaq_idempotency_refused_total 3",
+            "estehqaq_idempotency_refused_total 99",
         ] {
             assert!(text.lines().any(|each| each == line), "{line}\n{text}");
         }
+        keys.sweep(MONTH_MS + SPAN_MS + 60_000);
+        assert!(keys.room(Channel::Personal, MONTH_MS + SPAN_MS).is_ok());
+    }
+
+    #[test]
+    fn after_a_gap_in_what_was_read_no_key_counts_as_new_for_a_day() {
+        let keys = Keys::new(8);
+        keys.unknown_up_to(MONTH_MS);
+        keys.rebuilt(0);
+        assert_eq!(keys.room(Channel::Personal, MONTH_MS).err(), Some(3600));
+        assert_eq!(keys.room(Channel::Personal, MONTH_MS + SPAN_MS - 1500).err(), Some(2));
+        assert!(keys.room(Channel::Personal, MONTH_MS + SPAN_MS).is_ok());
     }
 }

@@ -2,7 +2,8 @@
 //! the first one's code and answer, and never a second entry.
 //!
 //! `header` reads the key, `held` keeps the places of the entries of one channel within a bound, `keys` has both
-//! channels and the turns in which twins go, and `rebuild` reads the ledger at a start. What a request then gets is
+//! channels and the turns in which twins go, and `upkeep` reads the ledger at a start and lets
+//! old keys go. What a request then gets is
 //! decided in `http::keyed`, on the ledger's entry: what is held here only says where to look.
 //!
 //! Never here: a key's text, an answer, or anything of a person beyond digests under a key.
@@ -10,9 +11,9 @@
 mod header;
 mod held;
 mod keys;
-mod rebuild;
+mod upkeep;
 
 pub(crate) use header::{FIELD, IdempotencyKey};
 pub(crate) use held::{Place, SPAN_MS};
 pub(crate) use keys::Keys;
-pub(crate) use rebuild::Rebuild;
+pub(crate) use upkeep::Upkeep;

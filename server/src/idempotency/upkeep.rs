@@ -1,55 +1,65 @@
-//! The keys of the last day, read from the ledger at a start, on a thread of its own: inquiries without a key need
-//! not wait for it, and those with one are put off until it is done.
+//! The thread behind the keys: it reads those of the last day from the ledger at a start, and then lets those go whose
+//! day is over. Inquiries without a key need not wait for the reading, and those with one are put off until it is done.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ledger::Ledger;
 
 use super::{Keys, SPAN_MS};
 use crate::http::State;
 
-/// The thread that reads. Dropping it ends the reading.
-pub(crate) struct Rebuild {
+/// How often keys whose day is over are let go.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The thread that reads and lets go. Dropping it ends it.
+pub(crate) struct Upkeep {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Rebuild {
+impl Upkeep {
     /// Starts reading.
-    pub(crate) fn start(state: Arc<State>) -> io::Result<Rebuild> {
+    pub(crate) fn start(state: Arc<State>) -> io::Result<Upkeep> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = thread::Builder::new().name("keys".to_owned());
-        let thread = thread.spawn(move || rebuild(&state.ledger, &state.keys, &stopped))?;
-        Ok(Rebuild { stop, thread: Some(thread) })
+        let thread = thread.spawn(move || {
+            rebuild(&state.ledger, &state.keys, &stopped);
+            while !stopped.load(Ordering::Relaxed) {
+                thread::park_timeout(SWEEP_INTERVAL);
+                state.keys.sweep(state.ledger.clock_ms()());
+            }
+        })?;
+        Ok(Upkeep { stop, thread: Some(thread) })
     }
 }
 
-impl Drop for Rebuild {
+impl Drop for Upkeep {
     /// Waits, since the ledger must be free once the service has stopped.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("reading idempotency keys panicked");
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the thread that keeps idempotency keys panicked");
+            }
         }
     }
 }
 
-/// Reads all that was sealed, which after an opening is all there is, the oldest first: so what is beyond the bound
-/// goes as it does later on.
+/// Reads all that was sealed, which after an opening is all there is, the latest segment first: should the bound be lower
+/// than it was, the keys that are not known are those that count for the shortest time.
 fn rebuild(ledger: &Ledger, keys: &Keys, stop: &AtomicBool) {
     let begun = Instant::now();
     let now_ms = ledger.clock_ms()();
     // The first time that is in force: an entry of exactly a day ago is not.
     let since_ms = now_ms.saturating_sub(SPAN_MS).saturating_add(1);
     keys.unknown_up_to(since_ms - 1);
-    let segments = ledger.segments().into_iter().filter(|info| info.times_ms.1 >= since_ms);
+    let segments = ledger.segments().into_iter().rev().filter(|info| info.times_ms.1 >= since_ms);
     let mut entries = 0;
     for info in segments {
         if stop.load(Ordering::Relaxed) {
@@ -64,7 +74,7 @@ fn rebuild(ledger: &Ledger, keys: &Keys, stop: &AtomicBool) {
             continue;
         }
         entries += info.entries;
-        if let Err(error) = ledger.keyed(&info, since_ms, |keyed| keys.hold(&keyed, now_ms)) {
+        if let Err(error) = ledger.keyed(&info, since_ms, |keyed| keys.remember(&keyed)) {
             // Whoever has a key of then may have had an answer, which cannot be told any more.
             keys.unknown_up_to(info.times_ms.1);
             tracing::error!(%error, "idempotency keys cannot be read from the ledger; run `estehqaq ledger verify`");

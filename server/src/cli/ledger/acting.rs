@@ -20,9 +20,14 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// Whether a name was given.
-    pub(super) fn is_given(&self) -> bool {
-        self.actor.is_some()
+    /// Refuses a name where no entry is made that could tell it.
+    pub(super) fn goes_with_reveal(&self, reveal: bool) -> Result<(), CommandError> {
+        if self.actor.is_some() && !reveal {
+            return Err(CommandError::Usage(
+                "--actor goes with --reveal: without it no entry is made".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn id(&self) -> Result<ProviderId, CommandError> {

@@ -47,6 +47,7 @@ enum Format {
 }
 
 pub(super) fn run(args: &ExportArgs) -> Result<(), CommandError> {
+    args.actor.goes_with_reveal(args.reveal)?;
     let keys = Arc::new(Secrets::load(&args.places.secrets.path)?.ledger_keys()?);
     let disk = RealDisk::new(&args.places.ledger.dir);
     let reader = LedgerReader::open(&disk, keys.clone())?;

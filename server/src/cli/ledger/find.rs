@@ -27,11 +27,7 @@ pub(crate) struct FindArgs {
 }
 
 pub(super) fn run(args: &FindArgs) -> Result<(), CommandError> {
-    if args.actor.is_given() && !args.reveal {
-        return Err(CommandError::Usage(
-            "--actor goes with --reveal: without it no entry is made".to_owned(),
-        ));
-    }
+    args.actor.goes_with_reveal(args.reveal)?;
     let code = TrackingCode::parse(&args.code)?;
     let keys = Arc::new(Secrets::load(&args.places.secrets.path)?.ledger_keys()?);
     let disk = RealDisk::new(&args.places.ledger.dir);

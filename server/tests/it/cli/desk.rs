@@ -70,6 +70,7 @@ fn a_search_shows_what_find_shows_page_by_page_beside_a_service_and_without() {
         .run(&format!("ledger export {AT} --acts --format csv"))
         .refused(2, &["--acts has no --format csv"]);
     folder.run(&format!("ledger export {AT} --acts --reveal")).refused(2, &["cannot be used with"]);
+    folder.run(&format!("ledger export {AT} --actor x")).refused(2, &["--actor goes with --reveal"]);
 }
 
 fn check_search(folder: &Folder, given: &[String]) {

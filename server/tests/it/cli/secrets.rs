@@ -201,6 +201,25 @@ fn after_a_rotation_old_codes_and_entries_stay_readable() {
     folder.run("secrets rotate --secrets secrets.toml --kind ledger").ok();
 }
 
+/// Of two that change the file at once, one would lose the other's keys.
+#[test]
+fn one_command_changes_the_file_at_a_time_and_what_a_crash_left_is_no_hindrance() {
+    let folder = Folder::with_snapshot();
+    let rotate = "secrets rotate --secrets secrets.toml --kind ledger";
+    let lock = std::fs::File::open(folder.path(".")).unwrap();
+    lock.lock().unwrap();
+    for command in
+        [rotate, "secrets forget --secrets secrets.toml --before 2079-01", "secrets init --secrets x"]
+    {
+        folder.run(command).refused(1, &["another command is changing", "run this one again"]);
+    }
+    lock.unlock().unwrap();
+    folder.write("secrets.toml.new", "half a fi");
+    folder.run(rotate).ok();
+    assert_eq!(mode(&folder, "secrets.toml"), 0o600);
+    assert!(!folder.path("secrets.toml.new").exists());
+}
+
 #[test]
 fn forgotten_months_hide_their_ids_and_leave_the_chain_whole() {
     let folder = Folder::with_snapshot();
