@@ -26,6 +26,8 @@ use crate::segment::{Segment, write_zeros};
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// Zeros between two syncs of the next file.
 const STEP_LEN: u64 = 1 << 18;
+/// The same while the file is behind by more than that.
+const LONG_STEP_LEN: u64 = 1 << 20;
 /// How long the next file becomes before anything is written to the present segment.
 const LEN_AT_ONCE: u64 = 1 << 20;
 /// How many bytes longer it becomes for each that is written there: it may have to be twice as long as that one.
@@ -202,8 +204,10 @@ impl State {
     fn step_due(&self) -> Option<(u32, u64)> {
         let (number, wanted) = self.wanted?;
         let due = wanted.min(self.written_bytes.saturating_mul(GROWTH).saturating_add(LEN_AT_ONCE));
-        let step = (self.ready_bytes + STEP_LEN).min(wanted);
-        (step > self.ready_bytes && due >= step).then_some((number, step))
+        let behind = due.saturating_sub(self.ready_bytes);
+        let step = if behind > LONG_STEP_LEN { LONG_STEP_LEN } else { STEP_LEN };
+        let is_due = behind >= step || (behind > 0 && due == wanted);
+        is_due.then_some((number, self.ready_bytes + step.min(behind)))
     }
 }
 
@@ -329,13 +333,13 @@ fn cut(segment: &Segment, len_bytes: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEN_AT_ONCE, STEP_LEN, State};
+    use super::{LEN_AT_ONCE, LONG_STEP_LEN, STEP_LEN, State};
 
     /// How long the next file becomes once that much of the present segment is written.
     fn len_with(state: &mut State, written_bytes: u64) -> u64 {
         state.written_bytes = written_bytes;
         while let Some((9, len_bytes)) = state.step_due() {
-            assert!(len_bytes > state.ready_bytes && len_bytes <= state.ready_bytes + STEP_LEN);
+            assert!(len_bytes > state.ready_bytes && len_bytes <= state.ready_bytes + LONG_STEP_LEN);
             state.ready_bytes = len_bytes;
         }
         state.ready_bytes
@@ -350,6 +354,18 @@ mod tests {
         assert_eq!(len_with(&mut state, 32 << 20), 64 << 20, "whole long before it is needed");
         state.wanted = Some((9, 64 << 20 | 100));
         assert_eq!(len_with(&mut state, 32 << 20), 64 << 20 | 100, "and never longer than wanted");
+    }
+
+    #[test]
+    fn steps_are_short_unless_the_file_is_far_behind() {
+        let mut state = State { wanted: Some((9, 64 << 20)), ..State::default() };
+        assert_eq!(state.step_due(), Some((9, STEP_LEN)));
+        (state.ready_bytes, state.written_bytes) = (LEN_AT_ONCE, STEP_LEN / 4);
+        assert_eq!(state.step_due(), None, "less than a step");
+        state.written_bytes = STEP_LEN / 2;
+        assert_eq!(state.step_due(), Some((9, LEN_AT_ONCE + STEP_LEN)));
+        state.written_bytes = 4 << 20;
+        assert_eq!(state.step_due(), Some((9, LEN_AT_ONCE + LONG_STEP_LEN)));
     }
 
     #[test]
