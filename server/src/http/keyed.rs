@@ -143,7 +143,7 @@ impl KeyedInquiry {
                 Err(Problem::of_fields(vec![fault(Code::IdempotencyConflict)]))
             }
             Verdict::Over => {
-                state.keys.forget(self.channel(), held.key, held.place);
+                state.keys.forget(self.channel(), held.key, held.place, given.entry.time_ms);
                 Ok(None)
             }
             Verdict::Foreign => {

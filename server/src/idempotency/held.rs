@@ -150,11 +150,12 @@ impl Held {
         }
     }
 
-    /// Lets a key go, unless another entry has taken its place.
-    pub(crate) fn forget(&self, digest: Digest, place: Place) {
-        if let Some((_, standing)) = self.standings.remove_if(&digest, |_, held| held.place == place) {
+    /// Lets a key of an entry of that time go, unless another entry has taken its place.
+    pub(crate) fn forget(&self, digest: Digest, place: Place, time_ms: u64) {
+        if self.standings.remove_if(&digest, |_, held| held.place == place).is_some() {
             self.len.fetch_sub(1, Ordering::AcqRel);
-            self.unknown_until(standing.until_ms());
+            // To the moment: the request that found it over wants to take it now.
+            self.unknown_until(time_ms.saturating_add(SPAN_MS));
         }
     }
 
@@ -260,7 +261,7 @@ mod tests {
         drop(keys.room().unwrap());
         assert!(hold(&keys, 1, T));
         assert!(keys.room().is_none());
-        keys.forget(digest(1), Place::new(1, 1));
+        keys.forget(digest(1), Place::new(1, 1), T);
         let room = keys.room().unwrap();
         assert!(keys.room().is_none(), "while it is taken");
         room.hold(digest(2), Place::new(1, 2), T);
@@ -278,15 +279,24 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_over_is_free_to_the_moment() {
+        let (keys, time_ms) = (Held::new(1), T + 5);
+        assert!(hold(&keys, 1, time_ms));
+        keys.forget(digest(1), Place::new(1, 1), time_ms);
+        assert_eq!(keys.unknown_for_ms(time_ms + SPAN_MS), 0);
+        assert_eq!(keys.unknown_for_ms(T + SPAN_MS), 5, "were the clock put back");
+    }
+
+    #[test]
     fn a_key_that_was_taken_again_is_not_forgotten_with_its_first_entry() {
         let keys = Held::new(2);
         for sequence in [1, 2] {
             keys.room().unwrap().hold(digest(1), Place::new(1, sequence), T + sequence * SPAN_MS);
         }
         assert_eq!((keys.place(digest(1)), keys.len()), (Some(Place::new(1, 2)), 1));
-        keys.forget(digest(1), Place::new(1, 1));
+        keys.forget(digest(1), Place::new(1, 1), T);
         assert_eq!(keys.place(digest(1)), Some(Place::new(1, 2)));
-        keys.forget(digest(1), Place::new(1, 2));
+        keys.forget(digest(1), Place::new(1, 2), T);
         assert_eq!((keys.place(digest(1)), keys.len()), (None, 0));
     }
 

@@ -104,9 +104,9 @@ impl Keys {
         self.newest_ms.fetch_max(keyed.time_ms, Ordering::AcqRel);
     }
 
-    /// Lets a key go, unless another entry has taken its place.
-    pub(crate) fn forget(&self, channel: Channel, key: [u8; 10], place: Place) {
-        self.held(channel).forget(Digest(key), place);
+    /// Lets a key of an entry of that time go, unless another entry has taken its place.
+    pub(crate) fn forget(&self, channel: Channel, key: [u8; 10], place: Place, time_ms: u64) {
+        self.held(channel).forget(Digest(key), place, time_ms);
     }
 
     /// Lets all keys go whose day is over.

@@ -1,5 +1,5 @@
 //! What time, restarts and the bound make of idempotency keys: midnight, the end of a key's day, a ledger that is
-//! read again, and keys that had to go. Never a second entry under a key without a word.
+//! read again, and no room left. Never a second entry under a key without a word.
 
 use std::fs;
 use std::sync::Arc;
@@ -42,22 +42,24 @@ fn midnight_and_the_month_s_end_make_no_other_request_of_it() {
 
 #[test]
 fn after_24_hours_the_key_is_free_also_after_a_restart() {
-    static NOW: AtomicU64 = AtomicU64::new(MIDNIGHT_MS);
+    /// Not the beginning of a minute.
+    const FIRST_MS: u64 = MIDNIGHT_MS + 5;
+    static NOW: AtomicU64 = AtomicU64::new(FIRST_MS);
     let setup = || Setup { clock_ms: || NOW.load(Ordering::SeqCst), ..Setup::usual() };
     let mut site = setup().start();
     let ask = |site: &Site| site.client.ask_as(&site.keys.clinic, "k", &body());
     let first = ask(&site);
-    NOW.store(MIDNIGHT_MS + DAY_MS - 1, Ordering::SeqCst);
+    NOW.store(FIRST_MS + DAY_MS - 1, Ordering::SeqCst);
     check_replay(&first, &ask(&site));
     site.restart(&setup());
     check_replay(&first, &ask(&site));
-    NOW.store(MIDNIGHT_MS + DAY_MS, Ordering::SeqCst);
+    NOW.store(FIRST_MS + DAY_MS, Ordering::SeqCst);
     let second = ask(&site);
     check_replay(&second, &ask(&site));
     assert_ne!(second.json()["tracking_code"], first.json()["tracking_code"]);
     site.restart(&setup());
     check_replay(&second, &ask(&site));
-    NOW.store(MIDNIGHT_MS + 2 * DAY_MS, Ordering::SeqCst);
+    NOW.store(FIRST_MS + 2 * DAY_MS, Ordering::SeqCst);
     site.restart(&setup());
     assert_eq!(site.metric("estehqaq_idempotency_keys{channel=\"general\"}"), 0);
     assert_eq!(ask(&site).status, 201);
