@@ -152,6 +152,9 @@ pub(crate) fn run_result(
             cpu_ns_per_request: collector.busy_ns.checked_div(collector.progress.sent),
             busy_share_max: BUSY_SHARE_MAX,
             lateness_us_p99_max: strictest.map(lateness_limit_us),
+            senders_raised_priority: Some(collector.senders_raised),
+            machine_stalls_raised_priority: collector.stalls.raised(),
+            machine_stalls_cores: Some(collector.stalls.cores()),
         },
         connections: connection_facts(&collector),
         tracking_codes: TrackingCodeFacts {

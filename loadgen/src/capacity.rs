@@ -126,6 +126,7 @@ impl<'a> Searcher<'a> {
             reasons: result.verdict.reasons,
             latency_us: result.total.latency_us.summary(),
             lateness_us: result.lateness_us.summary(),
+            machine_stalls_us: result.machine_stalls_us.summary(),
         };
         (self.tell)(&step);
         self.steps.push(step);

@@ -100,6 +100,8 @@ pub(crate) struct Collector {
     pub(crate) recent: Recent,
     /// Known when the run is over.
     pub(crate) stalls: Stalls,
+    /// Each sending thread has got the priority that it asked for; the same.
+    pub(crate) senders_raised: bool,
 }
 
 /// The last second or so, for whoever watches.
@@ -145,6 +147,7 @@ impl Collector {
             progress: Progress::default(),
             recent: Recent::new(),
             stalls: Stalls::default(),
+            senders_raised: true,
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alike;
 use crate::base_url::BaseUrl;
 use crate::calibrate;
 use crate::capacity::{self, Search, Tries};
@@ -121,8 +122,8 @@ fn step_teller(mut notes: Box<dyn Write + Send>) -> impl FnMut(&CapacityStep) {
         // A stream that takes no more must not end the search.
         let _ = writeln!(
             notes,
-            "{rate}/s: {word}, p99 {p99} µs, p99.9 {} µs, late p99 {late} µs",
-            step.latency_us.p99_9
+            "{rate}/s: {word}, p99 {p99} µs, p99.9 {} µs, late p99 {late} µs, machine stalls max {} µs",
+            step.latency_us.p99_9, step.machine_stalls_us.max
         );
     }
 }
@@ -235,7 +236,9 @@ fn live_rounds(
         tracking_codes_max: 2_000_000,
         ..TrafficArgs::default()
     };
-    let scenario = config::scenario(&traffic, STEADY_TOML)?;
+    let mut scenario = config::scenario(&traffic, STEADY_TOML)?;
+    // A turn that ended early would be unlike the others.
+    scenario.abort_on_miss = false;
     let mut setup = config::setup(&traffic, &scenario)?;
     let mut runs = Rounds::new();
     for round in 0..args.rounds as usize * 4 {
@@ -255,7 +258,7 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
     let (Some(first_a), Some(first_b)) = (side(false).next(), side(true).next()) else {
         return Err(CompareError::NotARun(1));
     };
-    let warnings = compare::differences(first_a, first_b);
+    let warnings = alike::differences(first_a, first_b);
     if !warnings.is_empty() && !allowed {
         return Err(CompareError::Different(warnings.join(", ")));
     }
@@ -283,6 +286,8 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
     Ok(CompareResult {
         provenance: first_a.provenance.clone(),
         warnings,
+        // Turns of one process cannot differ in these.
+        notes: files.map_or_else(Vec::new, |_| alike::notes(first_a, first_b)),
         confidence: compare::CONFIDENCE,
         resamples: compare::RESAMPLES,
         ratios: compare::ratios(&blocks_a, &blocks_b, first_a.provenance.seed),

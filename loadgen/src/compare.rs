@@ -1,7 +1,7 @@
 //! Holds two measurements against each other: the ratio of each percentile and of the answers a second, with a
 //! bootstrap interval.
 //!
-//! What is resampled are intervals of the timeline, not requests: neighbouring requests share a server's
+//! Whether the two may be compared at all is `alike`'s business. What is resampled are intervals of the timeline, not requests: neighbouring requests share a server's
 //! mood, and taking them for independent would make every interval too narrow. Percentiles of each resample
 //! come from merged histograms.
 
@@ -24,22 +24,6 @@ pub(crate) const RESAMPLES: u32 = 1_000;
 pub(crate) const CONFIDENCE: f64 = 0.95;
 const PERCENTILES: [(&str, u64); 4] =
     [("p50_us", 500_000), ("p90_us", 900_000), ("p99_us", 990_000), ("p99_9_us", 999_000)];
-
-/// What must be alike and is not.
-pub(crate) fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut check = |same: bool, what: &str| {
-        if !same {
-            found.push(what.to_owned());
-        }
-    };
-    check(a.provenance.hosts == b.provenance.hosts, "machine");
-    check(a.provenance.scenario.blake3 == b.provenance.scenario.blake3, "scenario");
-    check(a.targets.blake3 == b.targets.blake3, "targets");
-    check(a.mode == b.mode, "mode");
-    check(a.connections_configured == b.connections_configured, "number of connections");
-    found
-}
 
 /// One side: what each interval that was measured came to. Latencies are counts of few distinct values.
 #[derive(Debug, Clone, Default)]

@@ -12,6 +12,7 @@
 //! unless the scenario's callers do, and never writes a person's ID, a mobile number or a key anywhere but
 //! into a request.
 
+mod alike;
 mod answer;
 mod assemble;
 mod base_url;

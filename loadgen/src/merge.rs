@@ -123,9 +123,7 @@ fn add(whole: &mut RunResult, part: RunResult) {
     into.tcp_connect_us.merge(&from.tcp_connect_us);
     into.tls_full_us.merge(&from.tls_full_us);
     into.tls_resumed_us.merge(&from.tls_resumed_us);
-    whole.client.busy_share_by_thread.extend(part.client.busy_share_by_thread);
-    // Of different machines: the dearer one is told.
-    whole.client.cpu_ns_per_request = whole.client.cpu_ns_per_request.max(part.client.cpu_ns_per_request);
+    whole.client.merge(part.client);
     whole.tracking_codes.remembered += part.tracking_codes.remembered;
     whole.tracking_codes.unremembered += part.tracking_codes.unremembered;
 }

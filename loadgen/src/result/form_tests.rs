@@ -56,7 +56,7 @@ fn every_form(document: &Document) -> Vec<String> {
 
 #[test]
 fn every_form_of_every_result_names_all_that_repeating_it_takes() {
-    let host = crate::host::HostFacts::read();
+    let host = crate::host::HostFacts::sample("one");
     for document in every_kind() {
         let p = document.provenance();
         let value: Value = serde_json::from_str(&json(&document)).unwrap();
@@ -73,6 +73,7 @@ fn every_form_of_every_result_names_all_that_repeating_it_takes() {
             }
             // In JSON the host's facts stand one by one.
             assert!(at == 0 || form.contains(&host.describe()), "no host in form {at}");
+            assert!(form.contains(host.machine()), "form {at} does not say which machine it was");
         }
     }
 }
@@ -94,8 +95,9 @@ fn a_build_outside_git_says_so() {
 #[test]
 fn machines_that_are_alike_are_named_once() {
     let mut p = sample::run().provenance;
-    p.hosts.push(p.hosts[0].clone());
-    assert_eq!(p.machines(), format!("2 of {}", p.hosts[0].describe()));
+    p.hosts.push(crate::host::HostFacts::sample(""));
+    let (kind, machine) = (p.hosts[0].describe(), p.hosts[0].machine());
+    assert_eq!(p.machines(), format!("2 of {kind}, machines {machine} and unknown"));
 }
 
 #[track_caller]
@@ -321,9 +323,68 @@ fn searches_and_comparisons_are_told_in_words() {
     );
     check_text(
         &sample::compare().into(),
-        &["b/a   95 % interval\n", "1.327   1.210 to 1.460, differs\n", "no difference shown\n", "warning: "],
+        &[
+            "b/a   95 % interval\n",
+            "1.327   1.210 to 1.460, differs\n",
+            "no difference shown\n",
+            "warning: the two differ in scenario\nnote: measured by different builds of loadgen\n",
+        ],
     );
-    check_text(&sample::calibration().into(), &["ceiling  60000 a second\n", "floor ", "lateness "]);
+    check_text(
+        &sample::calibration().into(),
+        &[
+            "ceiling  60000 a second\n",
+            "floor ",
+            "lateness ",
+            "\nstalls ",
+            "The raised priority was refused: ",
+        ],
+    );
+}
+
+/// Stalls at the usual priority mean something else: every form for people says which they are.
+#[test]
+fn the_priority_at_which_stalls_were_watched_is_told() {
+    let check = |raised: Option<bool>, words: &str, cell: &str| {
+        let mut run = sample::run();
+        run.client.machine_stalls_raised_priority = raised;
+        let forms = every_form(&run.into());
+        let value: Value = serde_json::from_str(&forms[0]).unwrap();
+        assert_eq!(value["client"]["machine_stalls_raised_priority"], serde_json::to_value(raised).unwrap());
+        assert!(forms[1].contains(words) && forms[3].contains(words), "{words}: {}", forms[1]);
+        let row = format!("<dt>raised priority, for watching them</dt><dd>{cell}</dd>");
+        assert!(forms[3].contains(&row), "{row}");
+    };
+    check(Some(true), "had the raised priority that senders ask for", "granted");
+    check(
+        Some(false),
+        "The raised priority was refused: the stalls hold the ordinary competition",
+        "refused",
+    );
+    check(None, "At which priority they were watched is not known.", "not known");
+    let mut run = sample::run();
+    run.client.senders_raised_priority = Some(false);
+    check_text(&run.into(), &["The raised priority was refused to senders too"]);
+}
+
+#[test]
+fn of_several_machines_the_one_that_was_refused_its_priority_is_told() {
+    let merged = |one: Option<bool>, other: Option<bool>| {
+        let with = |raised| {
+            let mut client = sample::run().client;
+            (client.machine_stalls_raised_priority, client.senders_raised_priority) = (raised, raised);
+            client
+        };
+        let mut client = with(one);
+        client.merge(with(other));
+        assert_eq!(client.senders_raised_priority, client.machine_stalls_raised_priority);
+        assert_eq!((client.busy_share_by_thread.len(), client.machine_stalls_cores), (2, Some(4)));
+        client.senders_raised_priority
+    };
+    assert_eq!(merged(Some(true), Some(true)), Some(true));
+    assert_eq!(merged(Some(true), Some(false)), Some(false));
+    assert_eq!(merged(None, Some(false)), Some(false));
+    assert_eq!(merged(None, Some(true)), None);
 }
 
 #[test]

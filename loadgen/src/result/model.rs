@@ -55,18 +55,21 @@ impl Provenance {
         }
     }
 
-    /// Every machine on one line; machines that are alike are named once, with their number.
+    /// Every machine on one line; a kind is named once, with how many there are of it and which.
     pub(crate) fn machines(&self) -> String {
-        let mut machines: Vec<(String, usize)> = Vec::new();
-        for name in self.hosts.iter().map(HostFacts::describe) {
-            match machines.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, count)) => *count += 1,
-                None => machines.push((name, 1)),
+        let mut kinds: Vec<(String, Vec<&str>)> = Vec::new();
+        for host in &self.hosts {
+            let kind = host.describe();
+            match kinds.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, machines)) => machines.push(host.machine()),
+                None => kinds.push((kind, vec![host.machine()])),
             }
         }
-        let named =
-            |(name, count): (String, usize)| if count == 1 { name } else { format!("{count} of {name}") };
-        machines.into_iter().map(named).collect::<Vec<_>>().join("; ")
+        let named = |(kind, machines): (String, Vec<&str>)| match machines.as_slice() {
+            [machine] => format!("{kind}, machine {machine}"),
+            several => format!("{} of {kind}, machines {}", several.len(), several.join(" and ")),
+        };
+        kinds.into_iter().map(named).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -333,6 +336,51 @@ pub(crate) struct ClientFacts {
     /// The limits the verdict used.
     pub(crate) busy_share_max: f64,
     pub(crate) lateness_us_p99_max: Option<u64>,
+    /// Whether every sending thread got the raised priority that it asked for. Not known in results of before this was
+    /// noted, as the next two.
+    #[serde(default)]
+    pub(crate) senders_raised_priority: Option<bool>,
+    /// The same of the threads that watch for the machine's stalls: without it these are another thing.
+    #[serde(default)]
+    pub(crate) machine_stalls_raised_priority: Option<bool>,
+    /// How many cores were watched for them, one thread on each.
+    #[serde(default)]
+    pub(crate) machine_stalls_cores: Option<u64>,
+}
+
+impl ClientFacts {
+    /// Takes in another machine's part of a run: of different machines the one that did worse is told.
+    pub(crate) fn merge(&mut self, other: ClientFacts) {
+        self.busy_share_by_thread.extend(other.busy_share_by_thread);
+        self.cpu_ns_per_request = self.cpu_ns_per_request.max(other.cpu_ns_per_request);
+        let both = |a: Option<bool>, b: Option<bool>| match (a, b) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        };
+        self.senders_raised_priority = both(self.senders_raised_priority, other.senders_raised_priority);
+        self.machine_stalls_raised_priority =
+            both(self.machine_stalls_raised_priority, other.machine_stalls_raised_priority);
+        let cores = self.machine_stalls_cores.zip(other.machine_stalls_cores);
+        self.machine_stalls_cores = cores.map(|(one, other)| one + other);
+    }
+
+    /// At which priority this machine's stalls were watched, as a sentence.
+    pub(crate) fn stalls_priority(&self) -> &'static str {
+        stalls_priority(self.machine_stalls_raised_priority)
+    }
+}
+
+/// At which priority a machine's stalls were watched, as a sentence.
+pub(crate) fn stalls_priority(raised: Option<bool>) -> &'static str {
+    match raised {
+        Some(true) => "The threads that watch had the raised priority that senders ask for.",
+        Some(false) => {
+            "The raised priority was refused: the stalls hold the ordinary competition for a core too (it takes root, \
+             CAP_SYS_NICE or a nice limit of -15)."
+        }
+        None => "At which priority they were watched is not known.",
+    }
 }
 
 /// How many tracking codes were compared for repeats.

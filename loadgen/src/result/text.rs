@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::latency::{LatencySummary, Percentile};
 use crate::result::csv::phase;
 use crate::result::document::Document;
-use crate::result::model::{ConnectionFacts, Provenance, RunResult, StageResult};
+use crate::result::model::{ConnectionFacts, Provenance, RunResult, StageResult, stalls_priority};
 use crate::result::search::{CalibrationResult, CapacityResult, CapacityStep, CompareResult, Limit};
 use crate::result::verdict::{Goal, Verdict, VerdictFacts};
 
@@ -94,7 +94,14 @@ fn write_latencies(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     write_row(out, "lateness", &run.lateness_us.summary())?;
     write_row(out, "stalls", &run.machine_stalls_us.summary())?;
     writeln!(out, "covers {LATENCY_COVERS}")?;
-    writeln!(out, "lateness: the client's own part. stalls: {STALLS_ARE}")
+    writeln!(out, "lateness: the client's own part. stalls: {STALLS_ARE}")?;
+    if !run.machine_stalls_us.histogram().is_empty() {
+        writeln!(out, "{}", run.client.stalls_priority())?;
+    }
+    if run.client.senders_raised_priority == Some(false) {
+        writeln!(out, "The raised priority was refused to senders too: look at their lateness.")?;
+    }
+    Ok(())
 }
 
 fn write_connections(c: &ConnectionFacts, out: &mut dyn Write) -> io::Result<()> {
@@ -203,7 +210,10 @@ fn write_compare(compare: &CompareResult, out: &mut dyn Write) -> io::Result<()>
     writeln!(out, "a  {} ({})", compare.a.label, compare.a.verdict.word())?;
     writeln!(out, "b  {} ({})", compare.b.label, compare.b.verdict.word())?;
     for warning in &compare.warnings {
-        writeln!(out, "warning: {warning}")?;
+        writeln!(out, "warning: the two differ in {warning}")?;
+    }
+    for note in &compare.notes {
+        writeln!(out, "note: {note}")?;
     }
     writeln!(out)?;
     let interval = format!("{:.0} % interval", compare.confidence * 100.0);
@@ -231,6 +241,9 @@ fn write_calibration(calibration: &CalibrationResult, out: &mut dyn Write) -> io
     writeln!(out, "µs         {}", columns())?;
     write_row(out, "floor", &calibration.floor_us)?;
     write_row(out, "lateness", &calibration.lateness_us)?;
+    write_row(out, "stalls", &calibration.machine_stalls_us)?;
+    writeln!(out, "all three at the floor's rate. stalls: {STALLS_ARE}")?;
+    writeln!(out, "{}", stalls_priority(calibration.machine_stalls_raised_priority))?;
     writeln!(out)
 }
 

@@ -169,7 +169,8 @@ fn machine_stalls(run: &RunResult) -> String {
         [("p90", "c1", |l| l.p90), ("p99", "c2", |l| l.p99), ("max", "c5", |l| l.max)];
     let series =
         pick.map(|(name, colour, of)| over_time(run, name, colour, |p| us(of(&p.machine_stalls_us))));
-    timed(run, "chart-stalls", "woke too late by", Unit::Us, series.into(), Vec::new()).html()
+    let priority = format!("<p class=\"how\">{}</p>", run.client.stalls_priority());
+    timed(run, "chart-stalls", "woke too late by", Unit::Us, series.into(), Vec::new()).html() + &priority
 }
 
 fn rate(run: &RunResult) -> Chart {

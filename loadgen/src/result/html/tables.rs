@@ -173,6 +173,9 @@ pub(super) fn client(run: &RunResult) -> String {
         |us| format!("{} (10 % of the latency goal)", micros(us as f64)),
     );
     let not_known = || "not known".to_owned();
+    let granted = |raised: Option<bool>| {
+        raised.map_or_else(not_known, |raised| (if raised { "granted" } else { "refused" }).to_owned())
+    };
     facts(&[
         ("busy, by sending thread", if shares.is_empty() { not_known() } else { shares.join(", ") }),
         ("limit", format!("{:.0} %", c.busy_share_max * 100.0)),
@@ -180,6 +183,9 @@ pub(super) fn client(run: &RunResult) -> String {
         ("limit", lateness_max),
         ("stalls of the machine, p99", stated(run.machine_stalls_us.summary().p99)),
         ("p99.9", stated(run.machine_stalls_us.summary().p99_9)),
+        ("cores watched for them", c.machine_stalls_cores.map_or_else(not_known, count)),
+        ("raised priority, for watching them", granted(c.machine_stalls_raised_priority)),
+        ("raised priority, for sending", granted(c.senders_raised_priority)),
         (
             "CPU for each request",
             c.cpu_ns_per_request.map_or_else(not_known, |ns| format!("{} ns", count(ns))),
