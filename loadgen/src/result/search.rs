@@ -21,8 +21,8 @@ pub(crate) struct CapacityResult {
     pub(crate) goal_percentile: Option<String>,
     /// Absent when not even the lowest rate met the goals.
     pub(crate) capacity_per_s: Option<f64>,
-    /// The highest rate at which every repeat was met, and the lowest from which on none was. Absent where no rate
-    /// bounds the capacity from above.
+    /// The highest rate up to which every repeat was met (0: none), and the lowest from which on none was. Absent where no
+    /// rate bounds the capacity from above.
     pub(crate) interval_per_s: Option<[f64; 2]>,
     pub(crate) limited_by: Limit,
     /// How long the search may take.
@@ -43,7 +43,7 @@ pub(crate) enum Limit {
     Client,
     /// The highest rate the search was allowed to try.
     SearchBound,
-    /// The time that the search was given, before any rate was not met.
+    /// The time that the search was given, before any rate bounded it.
     Budget,
 }
 

@@ -177,7 +177,7 @@ pub(crate) fn describe_capacity(capacity: &CapacityResult) -> String {
         Limit::Server => "limited by the server",
         Limit::Client => "limited by the client: the server can do more",
         Limit::SearchBound => "limited by the highest rate the search may try",
-        Limit::Budget => "limited by the time the search may take: no rate was too high",
+        Limit::Budget => "limited by the time the search may take: no rate above it was lost",
     };
     match (capacity.capacity_per_s, capacity.interval_per_s) {
         (Some(rate), Some([low, high])) => {
