@@ -157,6 +157,8 @@ pub(crate) fn run_result(
             machine_stalls_cores: Some(collector.stalls.cores()),
         },
         connections: connection_facts(&collector),
+        // Known when the run is over and the server was looked at again.
+        server_says: None,
         tracking_codes: TrackingCodeFacts {
             remembered: seen.remembered(),
             unremembered: seen.unremembered(),

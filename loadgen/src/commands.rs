@@ -20,6 +20,7 @@ use crate::result::{
 };
 use crate::run::{self, RunError, Setup};
 use crate::scenario::Scenario;
+use crate::server_says::ServerMetrics;
 
 /// Why there is no result. The message says what failed and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +82,18 @@ fn run_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
-    let [url] = config::urls([&args.url], args.traffic.ca.as_deref())?;
+    let metrics = config::server_metrics(args)?;
+    let ca = args.traffic.ca.as_deref();
+    let [url] =
+        config::urls([&args.url], ca.filter(|_| !metrics.as_ref().is_some_and(ServerMetrics::is_tls)))?;
     let scenario = config::run_scenario(args)?;
     let share = config::shard(args.shard.as_deref())?;
     let mut setup = config::setup(&args.traffic, &scenario)?;
     (setup.share, setup.start_at) = (share, config::start_at(args.start_at));
-    let result = shown_run(&setup, &scenario, &url, notes)?;
+    let before = metrics.as_ref().map(|metrics| metrics.look(&setup.trust));
+    let mut result = shown_run(&setup, &scenario, &url, notes)?;
+    let looked = metrics.zip(before);
+    result.server_says = looked.map(|(metrics, before)| metrics.between(before, metrics.look(&setup.trust)));
     let verdict = result.verdict.verdict;
     write(&args.output, result, verdict, out)
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::latency::Latencies;
 use crate::result::document::Document;
-use crate::result::model::{Mode, Timeline};
+use crate::result::model::{Mode, ServerHistogram, ServerOver, ServerSays, Timeline};
 use crate::result::outputs::OutputArgs;
 use crate::result::{csv, hdr_log, sample, text};
 
@@ -365,6 +365,37 @@ fn the_priority_at_which_stalls_were_watched_is_told() {
     let mut run = sample::run();
     run.client.senders_raised_priority = Some(false);
     check_text(&run.into(), &["The raised priority was refused to senders too"]);
+}
+
+#[test]
+fn what_the_server_says_is_told_as_its_own_words() {
+    let over = [(0.001, 90), (0.002, 90), (0.005, 12), (0.02, 3), (0.05, 0), (0.1, 0)];
+    let over = over.map(|(bound, count)| ServerOver { bound, count }).to_vec();
+    let known = ServerHistogram { name: "sync_seconds".to_owned(), count: Some(90), over, failure: None };
+    let (name, failure) = ("other_seconds".to_owned(), Some("before the run: <it> failed".to_owned()));
+    let unknown = ServerHistogram { name, count: None, over: Vec::new(), failure };
+    let mut run = sample::run();
+    let url = "http://127.0.0.1:8080/metrics".to_owned();
+    run.server_says = Some(ServerSays { url, histograms: vec![known, unknown] });
+    let document = Document::from(run);
+    check_text(
+        &document,
+        &[
+            "\nwhat the server says of itself at http://127.0.0.1:8080/metrics\n",
+            "\nsync_seconds: 90 times, over 0.002: 90, over 0.005: 12, over 0.02: 3, over 0.05: 0\n",
+            "\nother_seconds: not known: before the run: <it> failed\nThe server's own words",
+        ],
+    );
+    let forms = every_form(&document);
+    let value: Value = serde_json::from_str(&forms[0]).unwrap();
+    assert_eq!(
+        value["server_says"]["histograms"][0]["over"][2],
+        serde_json::json!({"bound": 0.005, "count": 12})
+    );
+    for part in ["id=\"server-says\"", "no part of the verdict", "over 0.02", "&lt;it&gt; failed"] {
+        assert!(forms[3].contains(part), "{part}");
+    }
+    assert!(!in_words(&sample::run().into()).contains("what the server says"), "only where it was asked");
 }
 
 #[test]

@@ -26,8 +26,8 @@ pub(crate) use document::{Document, DocumentError};
 
 pub(crate) use model::{
     ClientFacts, ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, SCHEMA_VERSION,
-    ScenarioFacts, ShardFacts, StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint,
-    TrackingCodeFacts,
+    ScenarioFacts, ServerHistogram, ServerOver, ServerSays, ShardFacts, StageResult, Swap, Tallied,
+    TargetFacts, Timeline, TimelinePoint, TrackingCodeFacts,
 };
 pub(crate) use outputs::{OutputArgs, OutputError};
 pub(crate) use search::{

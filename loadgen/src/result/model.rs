@@ -133,6 +133,46 @@ pub(crate) struct RunResult {
     pub(crate) connections: ConnectionFacts,
     pub(crate) client: ClientFacts,
     pub(crate) tracking_codes: TrackingCodeFacts,
+    /// Where it was asked for.
+    #[serde(default)]
+    pub(crate) server_says: Option<ServerSays>,
+}
+
+/// What the server's own metrics say of the time from before the first request to after the last answer, a warm-up
+/// included: the server's own words, and no part of the verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServerSays {
+    /// Without a query.
+    pub(crate) url: String,
+    pub(crate) histograms: Vec<ServerHistogram>,
+}
+
+/// What came to one of the server's histograms meanwhile, in the unit of the histogram.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServerHistogram {
+    pub(crate) name: String,
+    /// Absent where it is not known.
+    pub(crate) count: Option<u64>,
+    /// For each of its bounds, in rising order.
+    pub(crate) over: Vec<ServerOver>,
+    /// Why it is not known.
+    pub(crate) failure: Option<String>,
+}
+
+/// How many of them were above a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServerOver {
+    pub(crate) bound: f64,
+    pub(crate) count: u64,
+}
+
+impl ServerHistogram {
+    /// The bounds that tell something: from the highest that all were above, to the lowest that none was.
+    pub(crate) fn telling(&self) -> &[ServerOver] {
+        let all = self.over.iter().take_while(|over| Some(over.count) == self.count).count();
+        let none = self.over.iter().position(|over| over.count == 0).map_or(self.over.len(), |at| at + 1);
+        &self.over[all.saturating_sub(1).min(none)..none]
+    }
 }
 
 /// Counts and latencies of some requests.

@@ -187,6 +187,7 @@ pub(crate) fn run() -> RunResult {
             machine_stalls_cores: Some(2),
         },
         tracking_codes: TrackingCodeFacts { remembered: 49_990, unremembered: 0 },
+        server_says: None,
     }
 }
 

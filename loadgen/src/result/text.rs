@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use crate::latency::{LatencySummary, Percentile};
 use crate::result::csv::phase;
 use crate::result::document::Document;
-use crate::result::model::{ConnectionFacts, Provenance, RunResult, StageResult, stalls_priority};
+use crate::result::model::{
+    ConnectionFacts, Provenance, RunResult, ServerOver, ServerSays, StageResult, stalls_priority,
+};
 use crate::result::search::{CalibrationResult, CapacityResult, CapacityStep, CompareResult, Limit};
 use crate::result::verdict::{Goal, Verdict, VerdictFacts};
 
@@ -15,6 +17,9 @@ pub(crate) const LATENCY_COVERS: &str =
 
 pub(crate) const STALLS_ARE: &str =
     "By how much threads that only sleep woke too late, one on each core; no part of the verdict.";
+
+pub(crate) const SERVER_SAYS: &str = "The server's own words, in the units of its histograms, from before the warm-up \
+    until after the last answer; no part of the verdict.";
 
 pub(crate) fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     match document {
@@ -56,6 +61,9 @@ fn write_run(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     write_connections(&run.connections, out)?;
     if run.stages.len() > 1 {
         write_stages(&run.stages, out)?;
+    }
+    if let Some(says) = &run.server_says {
+        write_server_says(says, out)?;
     }
     write_goals(&run.stages, out)?;
     write_verdict(&run.verdict, out)?;
@@ -134,6 +142,24 @@ fn write_stages(stages: &[StageResult], out: &mut dyn Write) -> io::Result<()> {
         write_row(out, "  latency", &stage.total.latency_us.summary())?;
     }
     Ok(())
+}
+
+fn write_server_says(says: &ServerSays, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out)?;
+    writeln!(out, "what the server says of itself at {}", says.url)?;
+    for histogram in &says.histograms {
+        match (histogram.count, &histogram.failure) {
+            (Some(count), _) => {
+                let over = |over: &ServerOver| format!(", over {}: {}", over.bound, over.count);
+                let over: String = histogram.telling().iter().map(over).collect();
+                writeln!(out, "{}: {count} times{over}", histogram.name)?;
+            }
+            (None, failure) => {
+                writeln!(out, "{}: not known: {}", histogram.name, failure.as_deref().unwrap_or_default())?;
+            }
+        }
+    }
+    writeln!(out, "{SERVER_SAYS}")
 }
 
 fn write_goals(stages: &[StageResult], out: &mut dyn Write) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::latency::{LatencySummary, Percentile};
 use crate::result::html::page::{escape, facts, goal_badge, table};
 use crate::result::html::scale::{grouped, micros};
-use crate::result::model::{RunResult, StageResult, Tallied};
+use crate::result::model::{RunResult, ServerHistogram, ServerOver, ServerSays, StageResult, Tallied};
 use crate::result::text::{LATENCY_COVERS, number};
 use crate::result::verdict::Goal;
 
@@ -127,6 +127,22 @@ pub(super) fn answers(run: &RunResult) -> String {
         count(codes.remembered),
         count(codes.unremembered)
     )
+}
+
+/// A row for each bound that tells something.
+pub(super) fn server_says(says: &ServerSays) -> String {
+    let one = |histogram: &ServerHistogram| {
+        let name = format!("<h3><code>{}</code></h3>", escape(&histogram.name));
+        let Some(of) = histogram.count else {
+            let failure = histogram.failure.as_deref().unwrap_or_default();
+            return format!("{name}<p class=\"none\">Not known: {}</p>", escape(failure));
+        };
+        let row = |over: &ServerOver| vec![format!("over {}", over.bound), count(over.count)];
+        let rows = std::iter::once(vec!["all".to_owned(), count(of)]);
+        let rows: Vec<Vec<String>> = rows.chain(histogram.telling().iter().map(row)).collect();
+        name + &table(&["", "times"], 1, &rows)
+    };
+    says.histograms.iter().map(one).collect()
 }
 
 fn kind_table(counts: &BTreeMap<String, u64>) -> String {
