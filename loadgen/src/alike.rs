@@ -16,6 +16,8 @@ pub(crate) fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
     check(a.targets.blake3 == b.targets.blake3, "targets");
     check(a.mode == b.mode, "mode");
     check(a.connections_configured == b.connections_configured, "number of connections");
+    let timeouts = a.timeout_ms.zip(b.timeout_ms);
+    check(timeouts.is_none_or(|(a, b)| a == b), "timeout");
     check(part(a) == part(b), "part of the schedule (--shard)");
     if ended_early(a) != ended_early(b) {
         found.push(format!("how they ended (a by {}, b by {})", a.ended_by, b.ended_by));
@@ -119,6 +121,8 @@ mod tests {
         check(|b| b.targets.blake3.clear(), &["targets"], &[]);
         check(|b| b.mode = crate::result::Mode::ClosedLoop, &["mode"], &[]);
         check(|b| b.connections_configured += 1, &["number of connections"], &[]);
+        check(|b| b.timeout_ms = Some(9), &["timeout"], &[]);
+        check(|b| b.timeout_ms = None, &[], &[]);
         check(|b| b.shard.count = 2, &["part of the schedule (--shard)"], &[]);
         let merged = |b: &mut RunResult| (b.shard.numbers, b.shard.count) = (vec![1, 2], 2);
         check(merged, &[], &[]);

@@ -140,6 +140,7 @@ fn capacity_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
+    args.output.refuse_intervals()?;
     let [url] = config::urls([&args.url], args.traffic.ca.as_deref())?;
     if args.from_rate > args.rate_max {
         return Err(ConfigError::RateBounds.into());
@@ -176,6 +177,7 @@ fn calibrate_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
+    args.output.refuse_intervals()?;
     if args.from_rate > args.rate_max {
         return Err(ConfigError::RateBounds.into());
     }
@@ -206,6 +208,7 @@ fn compare_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
+    args.output.refuse_intervals()?;
     let (runs, labels) = match (&args.a_url, &args.b_url) {
         (Some(a), Some(b)) => (live_rounds(args, a, b, notes)?, None),
         _ => (stored_runs(&args.results)?, Some(&args.results)),
@@ -285,6 +288,9 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
         (blocks, CompareSide { label, provenance, verdict, latency_us: total.latency_us.summary() })
     };
     let ((blocks_a, a), (blocks_b, b)) = (told(false), told(true));
+    // Turns of one process cannot differ in what is told of results.
+    let mut notes = files.map_or_else(Vec::new, |_| alike::notes(first_a, first_b));
+    notes.extend(compare::few_intervals(&blocks_a, &blocks_b));
     let rounds = runs.iter().filter(|_| files.is_none()).map(|(is_b, run)| CompareRound {
         side: if *is_b { "b" } else { "a" }.to_owned(),
         verdict: run.verdict.verdict,
@@ -293,8 +299,7 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
     Ok(CompareResult {
         provenance: first_a.provenance.clone(),
         warnings,
-        // Turns of one process cannot differ in these.
-        notes: files.map_or_else(Vec::new, |_| alike::notes(first_a, first_b)),
+        notes,
         confidence: compare::CONFIDENCE,
         resamples: compare::RESAMPLES,
         ratios: compare::ratios(&blocks_a, &blocks_b, first_a.provenance.seed),

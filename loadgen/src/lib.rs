@@ -27,6 +27,7 @@ mod compare;
 mod config;
 #[cfg(test)]
 mod early_end_tests;
+mod generations;
 mod goals;
 mod host;
 mod http;

@@ -275,8 +275,8 @@ impl Watch {
         self.shown.in_flight = now.intended.saturating_sub(now.ended + self.shown.waiting);
         (self.shown.intended, self.shown.answered) = (now.intended, now.answered);
         (self.shown.wrong_answers, self.shown.errors) = (now.wrong, now.errors);
-        self.shown.generation = collector.generation();
-        self.shown.swaps = collector.swaps().len() as u64;
+        self.shown.generation = collector.generations.newest().map(str::to_owned);
+        self.shown.swaps = collector.generations.swaps().len() as u64;
         self.shown.clone()
     }
 }

@@ -107,11 +107,11 @@ fn watch(
         while due_ns <= now_ns && due_ns < end_ns {
             seen.record(plan, interval_ns, due_ns, now_ns - due_ns);
             lot.push(Duration::from_nanos(now_ns - due_ns));
+            if lot.len() == LOT {
+                // Nobody looks on where it is full; the thread must not wait for them.
+                let _ = out.try_send(std::mem::replace(&mut lot, Vec::with_capacity(LOT)));
+            }
             due_ns += PERIOD_NS;
-        }
-        if lot.len() >= LOT {
-            // Nobody looks on where it is full; the thread must not wait for them.
-            let _ = out.try_send(std::mem::replace(&mut lot, Vec::with_capacity(LOT)));
         }
     }
     seen.close(0);

@@ -116,6 +116,12 @@ fn what_is_no_result_is_refused_with_what_to_do() {
     check_refused(r#"{"kind":"run","schema_version":2}"#, "has schema version 2, this loadgen reads 1");
     let damaged = json(&sample::run().into()).replace("\"histogram\":\"H", "\"histogram\":\"!");
     check_refused(&damaged, "no HdrHistogram V2 in base64");
+    // Whoever merges or compares must not leave an interval out without a word.
+    for name in ["latency", "service", "lateness", "machine_stalls"] {
+        let (good, bad) = (format!("\"{name}_histogram\":\"H"), format!("\"{name}_histogram\":\"!"));
+        let damaged = json(&sample::run().into()).replacen(&good, &bad, 1);
+        check_refused(&damaged, "a histogram of the timeline is no HdrHistogram V2 in base64");
+    }
     let missing = Document::read(&PathBuf::from("/nowhere/result.json")).unwrap_err().to_string();
     assert!(missing.contains("cannot read the result /nowhere/result.json"), "{missing}");
 }
@@ -442,11 +448,15 @@ fn outputs_that_cannot_be_are_refused_with_what_to_do() {
     let args = OutputArgs { hdr_log, ..OutputArgs::default() };
     let error = args.write(&sample::capacity().into(), &mut stdout).unwrap_err();
     assert!(error.to_string().contains("--hdr-log would be ignored"), "{error}");
-    let report = Some(folder.path().join("not/there.html"));
-    let args = OutputArgs { report, ..OutputArgs::default() };
+    assert!(stdout.is_empty(), "stdout is for results");
+    let (report, csv) = (Some(folder.path().join("not/there.html")), Some(folder.path().join("a.csv")));
+    let args = OutputArgs { report, csv, ..OutputArgs::default() };
     let error = args.write(&sample::run().into(), &mut stdout).unwrap_err();
     assert!(error.to_string().contains("is the folder there"), "{error}");
-    assert!(stdout.is_empty(), "stdout is for results");
+    assert!(
+        folder.path().join("a.csv").exists() && !stdout.is_empty(),
+        "nothing is lost but what cannot be written"
+    );
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::host::HostFacts;
 use crate::latency::{Latencies, LatencySummary};
@@ -111,6 +112,9 @@ pub(crate) struct RunResult {
     pub(crate) verdict: VerdictFacts,
     pub(crate) url: String,
     pub(crate) connections_configured: u64,
+    /// As the scenario says or `--timeout-ms`; not known in results of before this was noted.
+    #[serde(default)]
+    pub(crate) timeout_ms: Option<u64>,
     pub(crate) targets: TargetFacts,
     pub(crate) shard: ShardFacts,
     /// Why the run ended: `schedule`, `duration`, `requests_max`, `goal_missed`, `interrupted`.
@@ -300,14 +304,30 @@ pub(crate) struct TimelinePoint {
     #[serde(default)]
     pub(crate) machine_stalls_us: LatencySummary,
     /// HdrHistogram V2, deflated, in base64: what the summaries were taken from.
+    #[serde(deserialize_with = "histogram")]
     pub(crate) latency_histogram: String,
+    #[serde(deserialize_with = "histogram")]
     pub(crate) service_histogram: String,
+    #[serde(deserialize_with = "histogram")]
     pub(crate) lateness_histogram: String,
     /// Empty in results of before machine stalls were watched.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "histogram_or_none")]
     pub(crate) machine_stalls_histogram: String,
     /// Of the server's snapshot, as the last answer of the interval named it.
     pub(crate) generation: Option<String>,
+}
+
+/// A text that can be decoded: who merges or compares later must not find out that an interval is lost.
+fn histogram<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let damaged = || serde::de::Error::custom("a histogram of the timeline is no HdrHistogram V2 in base64");
+    Latencies::decode(&text).map(|_| ()).ok_or_else(damaged)?;
+    Ok(text)
+}
+
+fn histogram_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(text) } else { histogram(text.into_deserializer()) }
 }
 
 impl TimelinePoint {

@@ -140,6 +140,7 @@ pub(crate) fn run() -> RunResult {
         verdict: verdict(),
         url: "https://127.0.0.1:8443".to_owned(),
         connections_configured: 64,
+        timeout_ms: Some(5_000),
         targets: TargetFacts {
             path: "targets.ndjson".to_owned(),
             blake3: "ab".repeat(32),

@@ -159,7 +159,7 @@ fn two_live_servers_take_turns_and_are_told_apart() {
         right_reply(request)
     });
     let scenario = fixture.path("scenario.toml");
-    let text = "connections = 16\n[[stage]]\nkind = \"constant\"\nrate_per_s = 120\nduration_s = 2\n\
+    let text = "connections = 16\n[[stage]]\nkind = \"constant\"\nrate_per_s = 120\nduration_s = 3\n\
                 [goals]\np50_us = 500000\n";
     std::fs::write(&scenario, text).unwrap();
     let (targets, key) = (fixture.path("targets"), fixture.path("key"));

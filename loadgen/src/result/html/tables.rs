@@ -154,6 +154,7 @@ pub(super) fn connections(run: &RunResult) -> String {
     let c = &run.connections;
     let counts = facts(&[
         ("kept open", count(run.connections_configured)),
+        ("timeout", run.timeout_ms.map_or_else(|| "not known".to_owned(), |ms| format!("{ms} ms"))),
         ("opened", count(c.opened)),
         ("reconnects", count(c.reconnects)),
         ("requests on a new connection", count(c.requests_new)),
