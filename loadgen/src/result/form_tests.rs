@@ -11,8 +11,9 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use serde_json::Value;
 
 use crate::latency::Latencies;
+use crate::result::beside::{ServerHistogram, ServerOver, ServerSays};
 use crate::result::document::Document;
-use crate::result::model::{Mode, ServerHistogram, ServerOver, ServerSays, Timeline};
+use crate::result::model::{Mode, Timeline};
 use crate::result::outputs::OutputArgs;
 use crate::result::{csv, hdr_log, sample, text};
 

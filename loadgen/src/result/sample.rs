@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::host::HostFacts;
 use crate::latency::Latencies;
+use crate::result::beside::ClientFacts;
 use crate::result::model::{
-    ClientFacts, ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, SCHEMA_VERSION,
-    ScenarioFacts, ShardFacts, StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint,
-    TrackingCodeFacts,
+    ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, SCHEMA_VERSION, ScenarioFacts, ShardFacts,
+    StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint, TrackingCodeFacts,
 };
 use crate::result::search::{
     CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, CompareSide, Limit, Ratio,

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::latency::{LatencySummary, Percentile};
+use crate::result::beside::{ServerOver, ServerSays, stalls_priority};
 use crate::result::csv::phase;
 use crate::result::document::Document;
-use crate::result::model::{
-    ConnectionFacts, Provenance, RunResult, ServerOver, ServerSays, StageResult, stalls_priority,
-};
+use crate::result::model::{ConnectionFacts, Provenance, RunResult, StageResult};
 use crate::result::search::{CalibrationResult, CapacityResult, CapacityStep, CompareResult, Limit};
 use crate::result::verdict::{Goal, Verdict, VerdictFacts};
 

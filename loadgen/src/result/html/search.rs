@@ -1,13 +1,13 @@
 //! The reports of capacity, compare and calibrate.
 
 use crate::latency::{LatencySummary, Percentile};
+use crate::result::beside::stalls_priority;
 use crate::result::csv::phase;
 use crate::result::html::chart::{Band, Chart, Look, Mark, Series};
 use crate::result::html::page::{Page, card, escape, table, verdict_badge};
 use crate::result::html::run::empty;
 use crate::result::html::scale::{Axis, Scale, Unit, grouped, micros};
 use crate::result::html::{facts, tables};
-use crate::result::model::stalls_priority;
 use crate::result::search::{
     CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, Ratio,
 };

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::latency::{LatencySummary, Percentile};
+use crate::result::beside::{ServerHistogram, ServerOver, ServerSays};
 use crate::result::html::page::{escape, facts, goal_badge, table};
 use crate::result::html::scale::{grouped, micros};
-use crate::result::model::{RunResult, ServerHistogram, ServerOver, ServerSays, StageResult, Tallied};
+use crate::result::model::{RunResult, StageResult, Tallied};
 use crate::result::text::{LATENCY_COVERS, number};
 use crate::result::verdict::Goal;
 
