@@ -91,9 +91,14 @@ pub(crate) fn lost_goal(collector: &Collector, scenario: &Scenario) -> Option<St
             let wrong = limits.is_wrong(goals::ALL, &stage.total);
             return wrong.then(|| format!("stage {}: wrong_answers_max", plan.name));
         }
+        // A closed loop knows how many are to come only where somebody said so.
+        let planned = match scenario.pace {
+            Pace::Open(_) => plan.mass,
+            Pace::Closed { requests_max } => requests_max as f64,
+        };
         let expected = |tallied: &Tallied| {
             let share = tallied.intended as f64 / stage.total.intended.max(1) as f64;
-            (plan.mass * share).max(tallied.intended as f64)
+            (planned * share).max(tallied.intended as f64)
         };
         let endpoints = stage.endpoints.iter().map(|(name, tallied)| (name.as_str(), tallied));
         let mut all = std::iter::once((goals::ALL, &stage.total)).chain(endpoints);
@@ -133,6 +138,7 @@ pub(crate) fn run_result(
         verdict,
         url: url.text(),
         connections_configured: scenario.connections as u64,
+        timeout_ms: Some(scenario.timeout_ms),
         targets: target_facts(setup),
         shard: setup.shard(),
         ended_by: ended_by(scenario, &ended, totals.total.intended).to_owned(),
@@ -144,7 +150,7 @@ pub(crate) fn run_result(
         endpoints: totals.endpoints,
         stages,
         timeline,
-        swaps: collector.swaps(),
+        swaps: collector.generations.swaps(),
         first_wrong: collector.first_wrong.as_ref().map(first_wrong_facts),
         client: ClientFacts {
             trusted,
@@ -152,8 +158,13 @@ pub(crate) fn run_result(
             cpu_ns_per_request: collector.busy_ns.checked_div(collector.progress.sent),
             busy_share_max: BUSY_SHARE_MAX,
             lateness_us_p99_max: strictest.map(lateness_limit_us),
+            senders_raised_priority: Some(collector.senders_raised),
+            machine_stalls_raised_priority: collector.stalls.raised(),
+            machine_stalls_cores: Some(collector.stalls.cores()),
         },
         connections: connection_facts(&collector),
+        // Known when the run is over and the server was looked at again.
+        server_says: None,
         tracking_codes: TrackingCodeFacts {
             remembered: seen.remembered(),
             unremembered: seen.unremembered(),

@@ -70,6 +70,8 @@ pub(crate) fn calibrate(
         ceiling_per_s,
         floor_us: floor.total.latency_us.summary(),
         lateness_us: floor.lateness_us.summary(),
+        machine_stalls_us: floor.machine_stalls_us.summary(),
+        machine_stalls_raised_priority: floor.client.machine_stalls_raised_priority,
         steps: searcher.steps,
     })
 }

@@ -155,6 +155,15 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "MS")]
     pub(crate) start_at: Option<u64>,
 
+    /// The server's metrics, in Prometheus' text form, looked at once before and once after the run; /metrics unless a
+    /// path is given
+    #[arg(long, value_name = "URL", requires = "server_histogram")]
+    pub(crate) server_metrics: Option<String>,
+
+    /// A histogram there of which the result tells what came during the run, as the server's own words; may be repeated
+    #[arg(long, value_name = "NAME", requires = "server_metrics")]
+    pub(crate) server_histogram: Vec<String>,
+
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

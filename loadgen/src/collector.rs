@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::generations::Generations;
 use crate::latency::Latencies;
 use crate::record::{Batch, FirstWrong, Handshake, Record};
-use crate::result::{StageResult, Swap, Timeline, TimelinePoint};
+use crate::result::{StageResult, Timeline, TimelinePoint};
 use crate::schedule::Plan;
 use crate::stalls::Stalls;
 use crate::tally::{Tally, us};
@@ -95,11 +96,13 @@ pub(crate) struct Collector {
     pub(crate) busy_ns: u64,
     pub(crate) first_wrong: Option<FirstWrong>,
     pub(crate) connections: Connections,
-    generations: Vec<(u64, String)>,
+    pub(crate) generations: Generations,
     pub(crate) progress: Progress,
     pub(crate) recent: Recent,
     /// Known when the run is over.
     pub(crate) stalls: Stalls,
+    /// Each sending thread has got the priority that it asked for; the same.
+    pub(crate) senders_raised: bool,
 }
 
 /// The last second or so, for whoever watches.
@@ -141,10 +144,11 @@ impl Collector {
                 tls_full: Latencies::new(),
                 tls_resumed: Latencies::new(),
             },
-            generations: Vec::new(),
+            generations: Generations::new(interval_ns),
             progress: Progress::default(),
             recent: Recent::new(),
             stalls: Stalls::default(),
+            senders_raised: true,
         }
     }
 
@@ -171,7 +175,7 @@ impl Collector {
                 None => {}
             }
         }
-        self.generations.extend(batch.generations);
+        batch.generations.into_iter().for_each(|(at_ns, name)| self.generations.add(at_ns, name));
         let earlier =
             |new: &FirstWrong, old: &Option<FirstWrong>| old.as_ref().is_none_or(|old| new.at_ns < old.at_ns);
         if let Some(first) = batch.first_wrong.filter(|new| earlier(new, &self.first_wrong)) {
@@ -226,14 +230,9 @@ impl Collector {
                 return;
             }
             let Some((_, interval)) = self.open.pop_first() else { return };
-            let generation = self.generation_at(start_ns + self.interval_ns);
+            let generation = self.generations.close(number);
             self.points.push(interval.point(start_ns / 1_000_000, generation));
         }
-    }
-
-    fn generation_at(&self, time_ns: u64) -> Option<String> {
-        let earlier = self.generations.iter().filter(|(at, _)| *at <= time_ns);
-        earlier.max_by_key(|(at, _)| *at).map(|(_, name)| name.clone())
     }
 
     /// Due, but without a connection when the senders last told.
@@ -241,33 +240,11 @@ impl Collector {
         self.waiting.iter().sum()
     }
 
-    pub(crate) fn generation(&self) -> Option<String> {
-        self.generation_at(u64::MAX)
-    }
-
-    /// Each generation that was new to the run, in order; the first is no swap. Senders meet one at slightly
-    /// different times, and late answers still name the old one: the first sight counts.
-    pub(crate) fn swaps(&self) -> Vec<Swap> {
-        let mut sights = self.generations.clone();
-        sights.sort();
-        let (mut swaps, mut known): (Vec<Swap>, Vec<String>) = (Vec::new(), Vec::new());
-        for (at_ns, to) in sights {
-            if known.contains(&to) {
-                continue;
-            }
-            if let Some(from) = known.last().cloned() {
-                swaps.push(Swap { t_ms: at_ns / 1_000_000, from, to: to.clone() });
-            }
-            known.push(to);
-        }
-        swaps
-    }
-
     pub(crate) fn timeline(&mut self) -> Timeline {
         let rest = std::mem::take(&mut self.open);
         for (number, interval) in rest {
             let start_ns = u64::from(number) * self.interval_ns;
-            let generation = self.generation_at(start_ns + self.interval_ns);
+            let generation = self.generations.close(number);
             self.points.push(interval.point(start_ns / 1_000_000, generation));
         }
         let interval_ms = self.interval_ns / 1_000_000;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alike;
 use crate::base_url::BaseUrl;
 use crate::calibrate;
 use crate::capacity::{self, Search, Tries};
@@ -19,6 +20,7 @@ use crate::result::{
 };
 use crate::run::{self, RunError, Setup};
 use crate::scenario::Scenario;
+use crate::server_says::ServerMetrics;
 
 /// Why there is no result. The message says what failed and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -80,12 +82,18 @@ fn run_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
-    let [url] = config::urls([&args.url], args.traffic.ca.as_deref())?;
+    let metrics = config::server_metrics(args)?;
+    let ca = args.traffic.ca.as_deref();
+    let [url] =
+        config::urls([&args.url], ca.filter(|_| !metrics.as_ref().is_some_and(ServerMetrics::is_tls)))?;
     let scenario = config::run_scenario(args)?;
     let share = config::shard(args.shard.as_deref())?;
     let mut setup = config::setup(&args.traffic, &scenario)?;
     (setup.share, setup.start_at) = (share, config::start_at(args.start_at));
-    let result = shown_run(&setup, &scenario, &url, notes)?;
+    let before = metrics.as_ref().map(|metrics| metrics.look(&setup.trust));
+    let mut result = shown_run(&setup, &scenario, &url, notes)?;
+    let looked = metrics.zip(before);
+    result.server_says = looked.map(|(metrics, before)| metrics.between(before, metrics.look(&setup.trust)));
     let verdict = result.verdict.verdict;
     write(&args.output, result, verdict, out)
 }
@@ -121,8 +129,8 @@ fn step_teller(mut notes: Box<dyn Write + Send>) -> impl FnMut(&CapacityStep) {
         // A stream that takes no more must not end the search.
         let _ = writeln!(
             notes,
-            "{rate}/s: {word}, p99 {p99} µs, p99.9 {} µs, late p99 {late} µs",
-            step.latency_us.p99_9
+            "{rate}/s: {word}, p99 {p99} µs, p99.9 {} µs, late p99 {late} µs, machine stalls max {} µs",
+            step.latency_us.p99_9, step.machine_stalls_us.max
         );
     }
 }
@@ -132,6 +140,7 @@ fn capacity_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
+    args.output.refuse_intervals()?;
     let [url] = config::urls([&args.url], args.traffic.ca.as_deref())?;
     if args.from_rate > args.rate_max {
         return Err(ConfigError::RateBounds.into());
@@ -168,6 +177,7 @@ fn calibrate_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
+    args.output.refuse_intervals()?;
     if args.from_rate > args.rate_max {
         return Err(ConfigError::RateBounds.into());
     }
@@ -198,6 +208,7 @@ fn compare_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
+    args.output.refuse_intervals()?;
     let (runs, labels) = match (&args.a_url, &args.b_url) {
         (Some(a), Some(b)) => (live_rounds(args, a, b, notes)?, None),
         _ => (stored_runs(&args.results)?, Some(&args.results)),
@@ -235,7 +246,9 @@ fn live_rounds(
         tracking_codes_max: 2_000_000,
         ..TrafficArgs::default()
     };
-    let scenario = config::scenario(&traffic, STEADY_TOML)?;
+    let mut scenario = config::scenario(&traffic, STEADY_TOML)?;
+    // A turn that ended early would be unlike the others.
+    scenario.abort_on_miss = false;
     let mut setup = config::setup(&traffic, &scenario)?;
     let mut runs = Rounds::new();
     for round in 0..args.rounds as usize * 4 {
@@ -255,7 +268,7 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
     let (Some(first_a), Some(first_b)) = (side(false).next(), side(true).next()) else {
         return Err(CompareError::NotARun(1));
     };
-    let warnings = compare::differences(first_a, first_b);
+    let warnings = alike::differences(first_a, first_b);
     if !warnings.is_empty() && !allowed {
         return Err(CompareError::Different(warnings.join(", ")));
     }
@@ -275,6 +288,9 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
         (blocks, CompareSide { label, provenance, verdict, latency_us: total.latency_us.summary() })
     };
     let ((blocks_a, a), (blocks_b, b)) = (told(false), told(true));
+    // Turns of one process cannot differ in what is told of results.
+    let mut notes = files.map_or_else(Vec::new, |_| alike::notes(first_a, first_b));
+    notes.extend(compare::few_intervals(&blocks_a, &blocks_b));
     let rounds = runs.iter().filter(|_| files.is_none()).map(|(is_b, run)| CompareRound {
         side: if *is_b { "b" } else { "a" }.to_owned(),
         verdict: run.verdict.verdict,
@@ -283,6 +299,7 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
     Ok(CompareResult {
         provenance: first_a.provenance.clone(),
         warnings,
+        notes,
         confidence: compare::CONFIDENCE,
         resamples: compare::RESAMPLES,
         ratios: compare::ratios(&blocks_a, &blocks_b, first_a.provenance.seed),

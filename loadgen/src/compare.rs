@@ -1,7 +1,7 @@
 //! Holds two measurements against each other: the ratio of each percentile and of the answers a second, with a
 //! bootstrap interval.
 //!
-//! What is resampled are intervals of the timeline, not requests: neighbouring requests share a server's
+//! Whether the two may be compared at all is `alike`'s business. What is resampled are intervals of the timeline, not requests: neighbouring requests share a server's
 //! mood, and taking them for independent would make every interval too narrow. Percentiles of each resample
 //! come from merged histograms.
 
@@ -22,24 +22,12 @@ pub(crate) enum CompareError {
 
 pub(crate) const RESAMPLES: u32 = 1_000;
 pub(crate) const CONFIDENCE: f64 = 0.95;
+/// Fewer intervals of the timeline give no notion of how much they differ among themselves.
+const BLOCKS_MIN: usize = 5;
+/// Fewer give too narrow a notion of it.
+const BLOCKS_ENOUGH: usize = 20;
 const PERCENTILES: [(&str, u64); 4] =
     [("p50_us", 500_000), ("p90_us", 900_000), ("p99_us", 990_000), ("p99_9_us", 999_000)];
-
-/// What must be alike and is not.
-pub(crate) fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut check = |same: bool, what: &str| {
-        if !same {
-            found.push(what.to_owned());
-        }
-    };
-    check(a.provenance.hosts == b.provenance.hosts, "machine");
-    check(a.provenance.scenario.blake3 == b.provenance.scenario.blake3, "scenario");
-    check(a.targets.blake3 == b.targets.blake3, "targets");
-    check(a.mode == b.mode, "mode");
-    check(a.connections_configured == b.connections_configured, "number of connections");
-    found
-}
 
 /// One side: what each interval that was measured came to. Latencies are counts of few distinct values.
 #[derive(Debug, Clone, Default)]
@@ -90,27 +78,31 @@ impl Side {
         self.values = values;
     }
 
-    /// The percentiles of these blocks together; `None` where there are too few samples.
+    /// The percentiles of these blocks together; `None` where there is no sample.
     fn percentiles(&self, chosen: impl Iterator<Item = usize>) -> [Option<f64>; PERCENTILES.len()] {
         let mut counts = vec![0_u64; self.values.len()];
         chosen.flat_map(|block| &self.blocks[block]).for_each(|(at, count)| counts[*at as usize] += count);
         let total: u64 = counts.iter().sum();
         PERCENTILES.map(|(_, ppm)| {
-            if total * (1_000_000 - ppm) < 100_000_000 {
-                return None;
-            }
             let wanted = (total * ppm).div_ceil(1_000_000);
             let mut seen = 0;
             let found = counts.iter().position(|count| {
                 seen += count;
-                seen >= wanted
+                seen >= wanted.max(1)
             });
             found.map(|at| self.values[at] as f64)
         })
     }
 
+    /// Those of the whole that may be stated. What is resampled is not asked for its samples: a draw that has a few less
+    /// than the whole is a draw all the same, and to leave those out would leave the quiet ones out.
     fn all(&self) -> [Option<f64>; PERCENTILES.len()] {
-        self.percentiles(0..self.blocks.len())
+        let samples: u64 = self.blocks.iter().flatten().map(|(_, count)| count).sum();
+        let mut stated = self.percentiles(0..self.blocks.len());
+        for (percentile, (_, ppm)) in stated.iter_mut().zip(PERCENTILES) {
+            *percentile = percentile.filter(|_| samples * (1_000_000 - ppm) >= 100_000_000);
+        }
+        stated
     }
 
     fn answers_per_s(&self) -> Option<f64> {
@@ -157,20 +149,43 @@ fn answers(run: &RunResult) -> Vec<(f64, f64)> {
     (first.t_ms..=last.t_ms).step_by(interval_ms as usize).filter_map(of_interval).collect()
 }
 
-/// b over a for each percentile that both have the samples for, then for the answers a second.
+/// What there is to say of how many intervals the ratios rest on.
+pub(crate) fn few_intervals(a: &Side, b: &Side) -> Option<String> {
+    let [a, b] = [a, b].map(|side| side.blocks.len());
+    let fewest = a.min(b);
+    let advice = "compare longer runs, or give two live servers more --rounds";
+    if fewest < BLOCKS_MIN {
+        Some(format!(
+            "no ratio of latencies is stated: a has {a} intervals of the timeline and b {b}, {BLOCKS_MIN} are the least; \
+             {advice}"
+        ))
+    } else {
+        (fewest < BLOCKS_ENOUGH).then(|| {
+            format!(
+                "a has {a} intervals of the timeline and b {b}: with fewer than {BLOCKS_ENOUGH} the intervals of the \
+                 ratios are too narrow; {advice}"
+            )
+        })
+    }
+}
+
+/// b over a for each percentile that both have the samples for, then for the answers a second; none of what one side has
+/// too few intervals of to be resampled.
 pub(crate) fn ratios(a: &Side, b: &Side, seed: u64) -> Vec<Ratio> {
+    let enough = |intervals: fn(&Side) -> usize| [a, b].into_iter().all(|side| intervals(side) >= BLOCKS_MIN);
+    let (of_latencies, of_answers) = (enough(|side| side.blocks.len()), enough(|side| side.answers.len()));
     let (whole_a, whole_b) = (a.all(), b.all());
     let mut random = Random::at(seed, 0xB007);
     let draws: Vec<_> = (0..RESAMPLES).map(|_| (a.resample(&mut random), b.resample(&mut random))).collect();
     let of_percentile = |(at, (what, _)): (usize, &(&str, u64))| {
-        let drawn = draws.iter().filter_map(|(a, b)| Some(b[at]? / a[at]?.max(1.0)));
+        let drawn = draws.iter().filter(|_| of_latencies).filter_map(|(a, b)| Some(b[at]? / a[at]?.max(1.0)));
         ratio(what, (whole_a[at]?, whole_b[at]?), 1.0, drawn.collect())
     };
     let mut ratios: Vec<Ratio> = PERCENTILES.iter().enumerate().filter_map(of_percentile).collect();
     if let (Some(rate_a), Some(rate_b)) = (a.answers_per_s(), b.answers_per_s()) {
         let draw =
             |_| Some(b.resampled_per_s(&mut random)? / a.resampled_per_s(&mut random)?.max(LEAST_PER_S));
-        let drawn = (0..RESAMPLES).filter_map(draw).collect();
+        let drawn = (0..RESAMPLES).filter(|_| of_answers).filter_map(draw).collect();
         ratios.extend(ratio("answers_per_s", (rate_a, rate_b), LEAST_PER_S, drawn));
     }
     ratios
@@ -224,6 +239,37 @@ mod tests {
             false_alarms <= 4 && misses <= 4,
             "{false_alarms} and {misses} of 20 at a confidence of 0.95"
         );
+    }
+
+    /// Of one interval alone every draw is the same, and the interval of the ratio would have no width.
+    #[test]
+    fn too_few_intervals_give_no_ratio_and_few_are_told() {
+        let cut = |count: usize| {
+            let mut side = side(1, 1.0);
+            side.blocks.truncate(count);
+            side
+        };
+        let (one, few, enough) = (cut(1), cut(19), cut(20));
+        assert!(ratios(&one, &enough, 1).is_empty() && ratios(&few, &enough, 1).len() == 3);
+        assert!(
+            few_intervals(&enough, &one).unwrap().starts_with("no ratio of latencies is stated: a has 20")
+        );
+        assert!(few_intervals(&few, &enough).unwrap().contains("too narrow; compare longer runs"));
+        assert_eq!(few_intervals(&enough, &enough), None);
+    }
+
+    /// Ten thousand samples are the least for a p99: about half of the draws of uneven intervals have fewer.
+    #[test]
+    fn draws_with_fewer_samples_than_the_whole_are_not_left_out() {
+        let mut side = Side::default();
+        for (count, us) in [(100, 1_000), (1_900, 100)].into_iter().cycle().take(10) {
+            let mut latencies = Latencies::new();
+            (0..count).for_each(|_| latencies.record(Duration::from_micros(us)));
+            side.add_block(&latencies);
+        }
+        assert!(side.all()[2].is_some(), "10,000 samples in all");
+        let mut random = Random::new(3);
+        assert!((0..200).all(|_| side.resample(&mut random)[2].is_some()));
     }
 
     /// A run of this many answers in each second of a closed loop; the first two seconds are a warm-up.

@@ -15,6 +15,7 @@ use crate::run::Setup;
 use crate::scenario::{Class, Scenario, ScenarioError};
 use crate::schedule::Share;
 use crate::sender::{TlsError, Trust};
+use crate::server_says::{ServerMetrics, ServerMetricsError};
 use crate::targets::{Targets, TargetsError};
 use crate::vocabulary::Endpoint;
 
@@ -46,6 +47,8 @@ pub(crate) enum ConfigError {
          begin with a higher --from-rate, or ask for a lower percentile, which needs fewer samples"
     )]
     Budget { budget_s: u32, needed_s: u64 },
+    #[error(transparent)]
+    ServerMetrics(#[from] ServerMetricsError),
     #[error("the goals of the {0} endpoint would be ignored: it is never asked; leave them out")]
     GoalsUnused(&'static str),
 }
@@ -74,6 +77,12 @@ pub(crate) fn urls<const N: usize>(texts: [&str; N], ca: Option<&Path>) -> Resul
         return Err(ConfigError::CaUnused);
     }
     Ok(urls.try_into().expect("there is one for each text"))
+}
+
+/// Where a run looks at the server's own metrics.
+pub(crate) fn server_metrics(args: &RunArgs) -> Result<Option<ServerMetrics>, ConfigError> {
+    let url = args.server_metrics.as_deref();
+    Ok(url.map(|url| ServerMetrics::new(url, &args.server_histogram)).transpose()?)
 }
 
 /// The scenario that the flags of a run name or describe.

@@ -55,7 +55,7 @@ pub(crate) fn parse_head(bytes: &[u8]) -> Result<Option<Head>, HeadError> {
 
 /// The status, and whether this version keeps connections unless told otherwise. Interim responses (1xx)
 /// are malformed here: the client asks for none.
-fn status_line(line: &[u8]) -> Result<(u16, bool), HeadError> {
+pub(crate) fn status_line(line: &[u8]) -> Result<(u16, bool), HeadError> {
     let keep_alive = line.starts_with(b"HTTP/1.1 ");
     if !keep_alive && !line.starts_with(b"HTTP/1.0 ") {
         return Err(HeadError::Malformed);

@@ -5,8 +5,16 @@ use crate::result::Limit;
 
 /// The first levels, as parts of the candidate.
 pub(crate) const PARTS: [f64; 5] = [1.0 / (STEP * STEP), 1.0 / STEP, 1.0, STEP, STEP * STEP];
-/// From one level to the next.
+/// From one level to the next, which is another whole rate.
 const STEP: f64 = 1.08;
+
+fn above(rate: f64) -> f64 {
+    (rate * STEP).round().max(rate + 1.0)
+}
+
+fn below(rate: f64) -> f64 {
+    (rate / STEP).round().min(rate - 1.0)
+}
 
 /// One rate and how its repeats ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,10 +72,10 @@ impl Levels {
         let (low, high) = (lowest.rate_per_s, highest.rate_per_s);
         let mut wanted = Vec::new();
         if !lowest.is_always_met() {
-            wanted.extend([low / STEP, low / (STEP * STEP)]);
+            wanted.extend([below(low), below(below(low))]);
         }
         if highest.met > 0 {
-            wanted.extend([high * STEP, high * STEP * STEP]);
+            wanted.extend([above(high), above(above(high))]);
         }
         self.open(wanted.into_iter(), false)
     }
@@ -95,35 +103,40 @@ impl Levels {
         }
     }
 
-    /// Whether each of the first levels was tried, and again: what was met by some that came first in a shuffle is no capacity.
-    fn is_whole(&self) -> bool {
-        self.levels.iter().filter(|level| level.is_first).all(|level| level.tried >= self.tries_min)
+    fn counts(&self, level: &Level) -> bool {
+        level.tried >= self.tries_min.max(1)
     }
 
-    fn tried(&self) -> impl DoubleEndedIterator<Item = &Level> {
-        self.levels.iter().filter(|level| level.tried >= self.tries_min.max(1))
+    /// Levels from the lowest on. Of the first ones each is asked, also one that the budget left no time for: what was
+    /// met by some that came first in a shuffle is no capacity. Later ones may be left out.
+    fn asked(&self) -> impl Iterator<Item = &Level> {
+        self.levels.iter().filter(|level| level.is_first || self.counts(level))
     }
 
     /// The highest level up to which more than half of each level's repeats were met.
     pub(crate) fn capacity_per_s(&self) -> Option<f64> {
-        let mostly = self.tried().take_while(|level| level.is_mostly_met());
-        mostly.last().map(|level| level.rate_per_s).filter(|_| self.is_whole())
+        let mostly = self.asked().take_while(|level| self.counts(level) && level.is_mostly_met());
+        mostly.last().map(|level| level.rate_per_s)
     }
 
-    /// The levels between which the capacity lies: up to the one all was met, from the other on nothing. Absent
-    /// where no level bounds it from above.
-    pub(crate) fn interval_per_s(&self) -> Option<[f64; 2]> {
+    /// The levels between which the capacity lies: up to the one all was met, from the other on nothing. Where no level
+    /// bounds it from above `bound` does, a rate that was never met before; without that the interval is absent.
+    pub(crate) fn interval_per_s(&self, bound: Option<f64>) -> Option<[f64; 2]> {
         self.capacity_per_s()?;
-        let low = self.tried().take_while(|level| level.is_always_met()).last();
-        let never = self.tried().rev().take_while(|level| level.met == 0).last();
-        let top = self.tried().next_back().filter(|level| level.rate_per_s >= self.max_per_s);
-        let high = never.or(top)?.rate_per_s;
-        Some([low.map_or(0.0, |level| level.rate_per_s), high])
+        let always = self.asked().take_while(|level| self.counts(level) && level.is_always_met());
+        let tried = self.levels.iter().filter(|level| self.counts(level));
+        let never = tried.rev().take_while(|level| level.met == 0).last();
+        let high = never.map(|level| level.rate_per_s).or(bound)?;
+        Some([always.last().map_or(0.0, |level| level.rate_per_s), high])
     }
 
     /// Who kept the first level above the capacity from being met; absent where that is not known.
     pub(crate) fn limited_by(&self) -> Option<Limit> {
-        let bounding = self.tried().find(|level| !level.is_mostly_met())?;
+        let mut asked = self.asked();
+        let bounding = asked.find(|level| !(self.counts(level) && level.is_mostly_met()))?;
+        if !self.counts(bounding) {
+            return None;
+        }
         let missed = bounding.tried - bounding.met;
         Some(if bounding.distrusted == missed { Limit::Client } else { Limit::Server })
     }
@@ -155,8 +168,37 @@ mod tests {
             ([1, 0, 0, 0, 0], None, None),
         ] {
             let levels = levels(met);
-            assert_eq!((levels.capacity_per_s(), levels.interval_per_s()), (capacity, interval), "{met:?}");
+            let found = (levels.capacity_per_s(), levels.interval_per_s(None));
+            assert_eq!(found, (capacity, interval), "{met:?}");
         }
+    }
+
+    #[test]
+    fn a_rate_that_was_never_met_bounds_what_no_level_does() {
+        let met_once_above = levels([3, 3, 3, 3, 1]);
+        assert_eq!(met_once_above.interval_per_s(Some(2_000.0)), Some([1_080.0, 2_000.0]));
+        let bounded = levels([3, 3, 3, 0, 0]);
+        assert_eq!(bounded.interval_per_s(Some(2_000.0)), Some([1_000.0, 1_080.0]), "a level is nearer");
+        assert_eq!(levels([1, 0, 0, 0, 0]).interval_per_s(Some(2_000.0)), None, "there is no capacity");
+    }
+
+    /// 8 % of a rate below 7 are less than a half, and rates are whole.
+    #[test]
+    fn levels_of_the_lowest_rates_are_different_rates() {
+        let mut low = Levels::new(1.0, 1_000.0, 1);
+        assert_eq!(low.around(3.0), [3.0]);
+        low.add(3.0, Found::Met);
+        assert_eq!(low.missing_bounds(), [4.0, 5.0]);
+        low.add(4.0, Found::ServerMissed);
+        low.add(5.0, Found::ServerMissed);
+        assert_eq!(low.missing_bounds(), Vec::<f64>::new());
+        assert_eq!(low.interval_per_s(None), Some([3.0, 4.0]));
+        let mut lost = Levels::new(1.0, 1_000.0, 1);
+        let rates = lost.around(3.0);
+        rates.iter().for_each(|rate| lost.add(*rate, Found::ServerMissed));
+        assert_eq!(lost.missing_bounds(), [2.0, 1.0]);
+        [1.0, 2.0].iter().for_each(|rate| lost.add(*rate, Found::ServerMissed));
+        assert_eq!(lost.missing_bounds(), Vec::<f64>::new(), "nothing below the floor");
     }
 
     #[test]
@@ -169,7 +211,7 @@ mod tests {
         assert_eq!(rates, [857.0, 926.0, 1_000.0], "nothing above the maximum");
         rates.iter().for_each(|rate| top.add(*rate, Found::Met));
         assert_eq!(top.missing_bounds(), Vec::<f64>::new());
-        assert_eq!(top.interval_per_s(), Some([1_000.0, 1_000.0]));
+        assert_eq!(top.interval_per_s(None), None, "what was met is no bound from above");
         assert_eq!(top.limited_by(), None);
     }
 
@@ -191,10 +233,22 @@ mod tests {
         let mut unfinished = Levels::new(10.0, 10_000.0, 1);
         let rates = unfinished.around(1_000.0);
         rates[1..].iter().for_each(|rate| unfinished.add(*rate, Found::Met));
-        assert_eq!((unfinished.capacity_per_s(), unfinished.interval_per_s()), (None, None));
+        assert_eq!((unfinished.capacity_per_s(), unfinished.interval_per_s(None)), (None, None));
         unfinished.add(rates[0], Found::Met);
         unfinished.missing_bounds();
         assert_eq!(unfinished.capacity_per_s(), Some(1_166.0), "levels beyond may be left out");
+    }
+
+    /// The lowest two were repeated, the third not: it is not known what is above, but the two are something.
+    #[test]
+    fn a_search_cut_short_knows_what_it_has_repeated() {
+        let mut cut = Levels::new(10.0, 10_000.0, 3);
+        let rates = cut.around(1_000.0);
+        for at in [0, 0, 1, 1, 2, 3, 3, 4, 4] {
+            cut.add(rates[at], if at < 4 { Found::Met } else { Found::ServerMissed });
+        }
+        assert_eq!((cut.capacity_per_s(), cut.limited_by()), (Some(rates[1]), None));
+        assert_eq!(cut.interval_per_s(None), Some([rates[1], rates[4]]), "the gap makes it wide");
     }
 
     #[test]

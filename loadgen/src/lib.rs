@@ -3,8 +3,9 @@
 //! The flow: `cli` (raw arguments) -> `config` -> `scenario` (stages, traffic, goals) and `targets` (what to
 //! ask, what must come back) -> `run` opens the connections and starts the `sender` threads -> `schedule`
 //! says when each request is due, `traffic` what it asks, `answer` judges what comes -> `collector` counts
-//! what the senders `record` -> `assemble` and `goals` make a `result` with a verdict. `capacity`, `compare`
-//! and `calibrate` are made of many runs, `merge` of many results.
+//! what the senders `record` -> `assemble` and `goals` make a `result` with a verdict, beside which stands what the
+//! `server_says` of itself. `capacity`, `compare` and `calibrate` are made of many runs, `merge` of many results;
+//! `alike` says which may be held against each other.
 //!
 //! It depends on no other crate of this workspace: the words of the contract (statuses, reasons, notices)
 //! are written down a second time in `vocabulary`, so that a shared mistake cannot cancel out. It never
@@ -12,6 +13,7 @@
 //! unless the scenario's callers do, and never writes a person's ID, a mobile number or a key anywhere but
 //! into a request.
 
+mod alike;
 mod answer;
 mod assemble;
 mod base_url;
@@ -25,6 +27,7 @@ mod compare;
 mod config;
 #[cfg(test)]
 mod early_end_tests;
+mod generations;
 mod goals;
 mod host;
 mod http;
@@ -44,6 +47,7 @@ mod run;
 mod scenario;
 mod schedule;
 mod sender;
+mod server_says;
 mod stalls;
 mod tally;
 mod targets;

@@ -68,6 +68,9 @@ fn check_same(parts: &[RunResult]) -> Result<(), MergeError> {
         if first.targets.blake3 != part.targets.blake3 {
             return different("targets");
         }
+        if first.timeout_ms != part.timeout_ms {
+            return different("timeout");
+        }
         if first.shard.count != part.shard.count || first.stages.len() != part.stages.len() {
             return different("number of shards or stages");
         }
@@ -92,12 +95,21 @@ fn check_shards(parts: &[RunResult]) -> Result<(), MergeError> {
     }
 }
 
+/// How much an end tells of the whole, whichever shard comes first: a goal that one has lost is lost.
+fn weight(ended_by: &str) -> u8 {
+    match ended_by {
+        "goal_missed" => 2,
+        "interrupted" => 1,
+        _ => 0,
+    }
+}
+
 fn add(whole: &mut RunResult, part: RunResult) {
     whole.provenance.hosts.extend(part.provenance.hosts);
     whole.shard.numbers.extend(part.shard.numbers);
     whole.connections_configured += part.connections_configured;
     whole.elapsed_ms = whole.elapsed_ms.max(part.elapsed_ms);
-    if part.ended_by != "schedule" {
+    if weight(&part.ended_by) > weight(&whole.ended_by) {
         whole.ended_by = part.ended_by;
     }
     for (stage, other) in whole.stages.iter_mut().zip(&part.stages) {
@@ -108,10 +120,14 @@ fn add(whole: &mut RunResult, part: RunResult) {
     }
     whole.timeline.points.sort_by_key(|point| point.t_ms);
     for swap in part.swaps {
-        if !whole.swaps.iter().any(|known| known.to == swap.to) {
-            whole.swaps.push(swap);
+        match whole.swaps.iter_mut().find(|known| known.to == swap.to) {
+            Some(known) => known.t_ms = known.t_ms.min(swap.t_ms),
+            None => whole.swaps.push(swap),
         }
     }
+    whole.swaps.sort_by_key(|swap| swap.t_ms);
+    // All looked at one server at the same times: to add these up would count everything twice.
+    whole.server_says = whole.server_says.take().or(part.server_says);
     whole.first_wrong = whole.first_wrong.take().or(part.first_wrong);
     let (into, from) = (&mut whole.connections, part.connections);
     into.opened += from.opened;
@@ -123,9 +139,7 @@ fn add(whole: &mut RunResult, part: RunResult) {
     into.tcp_connect_us.merge(&from.tcp_connect_us);
     into.tls_full_us.merge(&from.tls_full_us);
     into.tls_resumed_us.merge(&from.tls_resumed_us);
-    whole.client.busy_share_by_thread.extend(part.client.busy_share_by_thread);
-    // Of different machines: the dearer one is told.
-    whole.client.cpu_ns_per_request = whole.client.cpu_ns_per_request.max(part.client.cpu_ns_per_request);
+    whole.client.merge(part.client);
     whole.tracking_codes.remembered += part.tracking_codes.remembered;
     whole.tracking_codes.unremembered += part.tracking_codes.unremembered;
 }
@@ -163,4 +177,64 @@ fn add_point(points: &mut Vec<TimelinePoint>, other: TimelinePoint) {
     let lateness = joined(&point.lateness_histogram, &other.lateness_histogram);
     let stalls = joined(&point.machine_stalls_histogram, &other.machine_stalls_histogram);
     *point = std::mem::take(point).measured(&latency, &service, &lateness).stalled(&stalls);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::{Swap, sample_run};
+
+    /// Two shards of the sample, the second changed.
+    fn merged(change: impl Fn(&mut RunResult)) -> RunResult {
+        let shard = |number: u32| {
+            let mut run = sample_run();
+            (run.shard.numbers, run.shard.count) = (vec![number], 2);
+            run
+        };
+        let (mut one, mut two) = (shard(1), shard(2));
+        change(&mut two);
+        add(&mut one, two);
+        one
+    }
+
+    #[test]
+    fn the_weightier_end_is_that_of_the_whole() {
+        for (one, two, whole) in [
+            ("schedule", "interrupted", "interrupted"),
+            ("goal_missed", "interrupted", "goal_missed"),
+            ("interrupted", "goal_missed", "goal_missed"),
+            ("interrupted", "schedule", "interrupted"),
+        ] {
+            let mut first = sample_run();
+            first.ended_by = one.to_owned();
+            add(&mut first, RunResult { ended_by: two.to_owned(), ..sample_run() });
+            assert_eq!(first.ended_by, whole, "{one} and {two}");
+        }
+    }
+
+    #[test]
+    fn swaps_are_those_of_the_first_shard_that_saw_each_in_the_order_of_time() {
+        let swap = |t_ms, to: &str| Swap { t_ms, from: "x".to_owned(), to: to.to_owned() };
+        let mut one = sample_run();
+        one.swaps = vec![swap(12_000, "b"), swap(20_000, "d")];
+        let two = RunResult { swaps: vec![swap(11_990, "b"), swap(15_000, "c")], ..sample_run() };
+        add(&mut one, two);
+        let seen: Vec<(u64, &str)> = one.swaps.iter().map(|swap| (swap.t_ms, swap.to.as_str())).collect();
+        assert_eq!(seen, [(11_990, "b"), (15_000, "c"), (20_000, "d")]);
+    }
+
+    #[test]
+    fn intervals_are_merged_from_their_histograms_and_never_averaged() {
+        let slow = |run: &mut RunResult| {
+            for point in &mut run.timeline.points {
+                let mut latencies = Latencies::new();
+                (0..2_000).for_each(|_| latencies.record(std::time::Duration::from_millis(90)));
+                *point = std::mem::take(point).measured(&latencies, &latencies, &latencies);
+            }
+        };
+        let point = &merged(slow).timeline.points[0];
+        assert_eq!(point.latency_us.samples, 4_000);
+        let [p50, p90] = [point.latency_us.p50, point.latency_us.p90].map(|p| p.us().unwrap());
+        assert!(p50 < 10_000 && p90 > 89_000, "half are slow: {p50} {p90}, and no mean of the two");
+    }
 }

@@ -116,9 +116,9 @@ pub(crate) fn run(
     drop(out);
     let mut collector = Collector::new(Arc::clone(&scenario.plan), shared.interval_ns, threads.len());
     collector.add(Batch { opened, ..Batch::default() });
-    let ended = collect(&batches, &mut collector, scenario, &shared, feed);
+    let ended = collect(&batches, &mut collector, scenario, &shared, &stalls, feed);
     for thread in threads {
-        thread.join().expect("a sender does not panic");
+        collector.senders_raised &= thread.join().expect("a sender does not panic");
     }
     collector.stalls = stalls.finish();
     Ok(assemble::run_result(setup, scenario, url, &shared.seen, collector, started_at, ended))
@@ -139,13 +139,14 @@ fn heads(url: &BaseUrl, keys: &[ApiKey]) -> Vec<Heads> {
     keys.iter().map(|key| Heads::new(&authority, Some(key))).collect()
 }
 
+/// Each thread says in the end whether its priority was raised.
 fn start_senders(
     setup: &Setup,
     scenario: &Scenario,
     shared: &Arc<Shared>,
     connections: Dealt,
     out: &mpsc::Sender<Batch>,
-) -> Result<Vec<std::thread::JoinHandle<()>>, RunError> {
+) -> Result<Vec<std::thread::JoinHandle<bool>>, RunError> {
     let count = connections.len() as u64;
     let rate_per_sender = scenario.plan.rate_max_per_s() / setup.share.split(0, count).count as f64;
     let spin_ns = (SPIN_PART * 1e9 / rate_per_sender.max(1.0)).min(SPIN_NS_MAX) as u64;
@@ -158,8 +159,9 @@ fn start_senders(
     let start = |sender: Sender| {
         let builder = std::thread::Builder::new().name("sender".to_owned());
         builder.spawn(move || {
-            prefer_this_thread();
+            let raised = prefer_this_thread();
             sender.run();
+            raised
         })
     };
     senders.into_iter().map(|sender| start(sender).map_err(RunError::Sender)).collect()
@@ -181,11 +183,11 @@ fn schedule(setup: &Setup, scenario: &Scenario, share: Share) -> Box<dyn Schedul
 }
 
 /// Timers that are exact, and a core as soon as one is wanted, where the system allows it: a sender sleeps most
-/// of the time and must be on time.
-pub(crate) fn prefer_this_thread() {
-    // Where it is refused, lateness shows what that costs.
+/// of the time and must be on time. Whether the priority was granted: it takes root, CAP_SYS_NICE or RLIMIT_NICE.
+pub(crate) fn prefer_this_thread() -> bool {
+    // Every thread may have this of itself.
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
-    let _ = rustix::process::setpriority_process(None, -15);
+    rustix::process::setpriority_process(None, -15).is_ok()
 }
 
 /// Counts until every sender has ended. Ends the run early when a goal is lost or somebody asks for it.
@@ -194,6 +196,7 @@ fn collect(
     collector: &mut Collector,
     scenario: &Scenario,
     shared: &Shared,
+    stalls: &StallWatch,
     feed: &LiveFeed,
 ) -> Ended {
     let (mut ended, mut watch) = (Ended::AsPlanned, Watch::new());
@@ -206,7 +209,7 @@ fn collect(
         if watch.published.elapsed() < PUBLISH {
             continue;
         }
-        feed.publish(watch.snapshot(collector, scenario, shared.clock));
+        feed.publish(watch.snapshot(collector, scenario, stalls, shared.clock));
         if ended == Ended::AsPlanned {
             if feed.stop_requested() {
                 ended = Ended::Interrupted;
@@ -234,7 +237,13 @@ impl Watch {
         Watch { published: now, second: now, earlier: crate::collector::Progress::default(), shown }
     }
 
-    fn snapshot(&mut self, collector: &mut Collector, scenario: &Scenario, clock: Clock) -> LiveSnapshot {
+    fn snapshot(
+        &mut self,
+        collector: &mut Collector,
+        scenario: &Scenario,
+        stalls: &StallWatch,
+        clock: Clock,
+    ) -> LiveSnapshot {
         self.published = Instant::now();
         let (now, plan) = (collector.progress, &scenario.plan);
         let number = plan.stage_at(clock.now_ns()) as usize;
@@ -248,6 +257,7 @@ impl Watch {
             self.shown.latency_us = recent.latency.summary();
             self.shown.service_us = recent.service.summary();
             self.shown.lateness_us = recent.lateness.summary();
+            self.shown.stalls_us = stalls.recent().summary();
             self.shown.busy_share = recent.busy.iter().copied().fold(0.0, f64::max);
             (self.earlier, self.second) = (now, Instant::now());
             let stage = collector.stage(number);
@@ -265,8 +275,8 @@ impl Watch {
         self.shown.in_flight = now.intended.saturating_sub(now.ended + self.shown.waiting);
         (self.shown.intended, self.shown.answered) = (now.intended, now.answered);
         (self.shown.wrong_answers, self.shown.errors) = (now.wrong, now.errors);
-        self.shown.generation = collector.generation();
-        self.shown.swaps = collector.swaps().len() as u64;
+        self.shown.generation = collector.generations.newest().map(str::to_owned);
+        self.shown.swaps = collector.generations.swaps().len() as u64;
         self.shown.clone()
     }
 }

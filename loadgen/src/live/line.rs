@@ -43,6 +43,9 @@ pub(super) fn describe(s: &LiveSnapshot) -> String {
     if let Percentile::Us(us) = s.lateness_us.p99 {
         line += &format!(", late p99 {us} µs");
     }
+    if let Percentile::Us(us) = s.stalls_us.max {
+        line += &format!(", machine stalls max {us} µs");
+    }
     if s.stages > 1 {
         line += &format!(", stage {} ({} of {})", s.stage, s.stage_number, s.stages);
     }
@@ -64,6 +67,8 @@ mod tests {
     fn a_line_names_mode_rate_and_latencies() {
         let mut latencies = Latencies::new();
         (1..=20_000).for_each(|_| latencies.record(Duration::from_micros(150)));
+        let mut stalls = Latencies::new();
+        stalls.record(Duration::from_micros(900));
         let mut snapshot = LiveSnapshot {
             elapsed: Duration::from_secs(3),
             total: Duration::from_secs(10),
@@ -71,16 +76,17 @@ mod tests {
             sent_per_s: 9_990.4,
             answered: 29_000,
             latency_us: latencies.summary(),
+            stalls_us: stalls.summary(),
             generation: Some("2026-11-22-3fa9c1d2e4b5".to_owned()),
             ..LiveSnapshot::default()
         };
         assert_eq!(
             describe(&snapshot),
             "open_loop: 3 of 10 s, 29000 answers, 0 wrong, 0 errors, 9990/s of 10000/s, p50 150 µs, \
-             p99 150 µs, generation 2026-11-22-3fa9c1d2e4b5"
+             p99 150 µs, machine stalls max 900 µs, generation 2026-11-22-3fa9c1d2e4b5"
         );
         snapshot = LiveSnapshot { mode: Mode::ClosedLoop, generation: None, ..snapshot };
-        snapshot.latency_us = Latencies::new().summary();
+        (snapshot.latency_us, snapshot.stalls_us) = Default::default();
         assert_eq!(describe(&snapshot), "closed_loop: 3 of 10 s, 29000 answers, 0 wrong, 0 errors");
     }
 

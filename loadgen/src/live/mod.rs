@@ -41,6 +41,8 @@ pub(crate) struct LiveSnapshot {
     pub(crate) latency_us: LatencySummary,
     pub(crate) service_us: LatencySummary,
     pub(crate) lateness_us: LatencySummary,
+    /// Of the machine.
+    pub(crate) stalls_us: LatencySummary,
     /// Of the busiest sending thread.
     pub(crate) busy_share: f64,
     pub(crate) generation: Option<String>,
@@ -71,6 +73,7 @@ impl Default for LiveSnapshot {
             latency_us: LatencySummary::default(),
             service_us: LatencySummary::default(),
             lateness_us: LatencySummary::default(),
+            stalls_us: LatencySummary::default(),
             busy_share: 0.0,
             generation: None,
             swaps: 0,

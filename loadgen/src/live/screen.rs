@@ -1,4 +1,5 @@
-//! The live screen: rate against intended, percentiles, errors, lateness, the server's generation, goals.
+//! The live screen: rate against intended, percentiles, errors, lateness, the machine's stalls, the server's
+//! generation, goals.
 //!
 //! Drawn on stderr's alternate screen, so that the terminal is afterwards as it was and stdout stays data.
 
@@ -100,7 +101,7 @@ impl Drop for HeldTerminal {
 fn draw(frame: &mut Frame<'_>, s: &LiveSnapshot, history: &History) {
     let goals = u16::try_from(s.goals.len().max(1)).unwrap_or(u16::MAX).min(6) + 2;
     let wide = frame.area().width >= WIDE;
-    let [rate_rows, latency_rows] = if wide { [0, 7] } else { [5, 7] };
+    let [rate_rows, latency_rows] = if wide { [0, 8] } else { [5, 8] };
     let [head, numbers, below] = [3, rate_rows + latency_rows, goals].map(Constraint::Length);
     let rows = [head, numbers, Constraint::Fill(1), below];
     let [head, numbers, curves, below] = Layout::vertical(rows).areas(frame.area());
@@ -188,7 +189,13 @@ fn generation_line(s: &LiveSnapshot) -> Line<'static> {
 fn latency_lines(s: &LiveSnapshot) -> Vec<Line<'static>> {
     let names = ["p50", "p90", "p99", "p99.9", "max"].map(|name| format!("{name:>13}")).concat();
     let mut lines = vec![Line::from(format!("{:<9}{names}", ""))];
-    for (name, l) in [("latency", s.latency_us), ("service", s.service_us), ("lateness", s.lateness_us)] {
+    let rows = [
+        ("latency", s.latency_us),
+        ("service", s.service_us),
+        ("lateness", s.lateness_us),
+        ("stalls", s.stalls_us),
+    ];
+    for (name, l) in rows {
         let cells = [l.p50, l.p90, l.p99, l.p99_9, l.max].map(|p| format!("{p:>13}")).concat();
         lines.push(Line::from(format!("{name:<9}{cells}")));
     }
@@ -252,6 +259,8 @@ mod tests {
     fn busy_snapshot() -> LiveSnapshot {
         let mut latencies = Latencies::new();
         (0..200_000_u64).for_each(|n| latencies.record(Duration::from_micros(100 + n / 1_000)));
+        let mut stalls = Latencies::new();
+        (0..2_000_u64).for_each(|n| stalls.record(Duration::from_micros(if n == 0 { 9_000 } else { 60 })));
         LiveSnapshot {
             scenario: "record-day".to_owned(),
             stage: "peak".to_owned(),
@@ -266,6 +275,7 @@ mod tests {
             errors: 11,
             waiting: 5,
             latency_us: latencies.summary(),
+            stalls_us: stalls.summary(),
             busy_share: 0.42,
             generation: Some("2026-11-22-3fa9c1d2e4b5".to_owned()),
             swaps: 1,
@@ -292,6 +302,7 @@ mod tests {
             "generation 2026-11-22-3fa9c1d2e4b5, 1 swaps",
             "p99.9",
             "lateness",
+            "stalls",
             "insufficient",
             "42 % of its busiest",
             "sent a second, top 9998",
@@ -317,6 +328,9 @@ mod tests {
             5,
             "{text}"
         );
+        let stalls = text.lines().find(|line| line.contains("stalls  ")).unwrap();
+        let cells: Vec<&str> = stalls.trim_matches('│').split_whitespace().collect();
+        assert_eq!(cells, ["stalls", "60", "60", "insufficient", "insufficient", "9007"], "{text}");
         for part in ["intended 10000/s   sent 9998/s   answered 9990/s", "waiting 5   in flight 0", "1 swaps"]
         {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");

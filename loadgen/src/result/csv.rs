@@ -71,7 +71,8 @@ fn write_steps(steps: &[CapacityStep], origin: &str, out: &mut dyn Write) -> io:
     let latency = summary_names("latency_us");
     writeln!(
         out,
-        "started_at_ms,duration_ms,phase,rate_per_s,answered_per_s,verdict,{latency},lateness_us_p99,{}",
+        "started_at_ms,duration_ms,phase,rate_per_s,answered_per_s,verdict,{latency},lateness_us_p99,machine_stalls_us_max,\
+         {}",
         origin_names("")
     )?;
     for step in steps {
@@ -79,6 +80,7 @@ fn write_steps(steps: &[CapacityStep], origin: &str, out: &mut dyn Write) -> io:
         write!(out, "{},{},", step.rate_per_s, step.answered_per_s)?;
         let verdict = step.verdict.word().to_ascii_lowercase();
         write!(out, "{verdict},{},{},", summary_cells(&step.latency_us), cell(step.lateness_us.p99))?;
+        write!(out, "{},", cell(step.machine_stalls_us.max))?;
         writeln!(out, "{origin}")?;
     }
     Ok(())

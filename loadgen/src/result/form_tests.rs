@@ -11,6 +11,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use serde_json::Value;
 
 use crate::latency::Latencies;
+use crate::result::beside::{ServerHistogram, ServerOver, ServerSays};
 use crate::result::document::Document;
 use crate::result::model::{Mode, Timeline};
 use crate::result::outputs::OutputArgs;
@@ -56,7 +57,7 @@ fn every_form(document: &Document) -> Vec<String> {
 
 #[test]
 fn every_form_of_every_result_names_all_that_repeating_it_takes() {
-    let host = crate::host::HostFacts::read();
+    let host = crate::host::HostFacts::sample("one");
     for document in every_kind() {
         let p = document.provenance();
         let value: Value = serde_json::from_str(&json(&document)).unwrap();
@@ -73,6 +74,7 @@ fn every_form_of_every_result_names_all_that_repeating_it_takes() {
             }
             // In JSON the host's facts stand one by one.
             assert!(at == 0 || form.contains(&host.describe()), "no host in form {at}");
+            assert!(form.contains(host.machine()), "form {at} does not say which machine it was");
         }
     }
 }
@@ -94,8 +96,9 @@ fn a_build_outside_git_says_so() {
 #[test]
 fn machines_that_are_alike_are_named_once() {
     let mut p = sample::run().provenance;
-    p.hosts.push(p.hosts[0].clone());
-    assert_eq!(p.machines(), format!("2 of {}", p.hosts[0].describe()));
+    p.hosts.push(crate::host::HostFacts::sample(""));
+    let (kind, machine) = (p.hosts[0].describe(), p.hosts[0].machine());
+    assert_eq!(p.machines(), format!("2 of {kind}, machines {machine} and unknown"));
 }
 
 #[track_caller]
@@ -114,6 +117,12 @@ fn what_is_no_result_is_refused_with_what_to_do() {
     check_refused(r#"{"kind":"run","schema_version":2}"#, "has schema version 2, this loadgen reads 1");
     let damaged = json(&sample::run().into()).replace("\"histogram\":\"H", "\"histogram\":\"!");
     check_refused(&damaged, "no HdrHistogram V2 in base64");
+    // Whoever merges or compares must not leave an interval out without a word.
+    for name in ["latency", "service", "lateness", "machine_stalls"] {
+        let (good, bad) = (format!("\"{name}_histogram\":\"H"), format!("\"{name}_histogram\":\"!"));
+        let damaged = json(&sample::run().into()).replacen(&good, &bad, 1);
+        check_refused(&damaged, "a histogram of the timeline is no HdrHistogram V2 in base64");
+    }
     let missing = Document::read(&PathBuf::from("/nowhere/result.json")).unwrap_err().to_string();
     assert!(missing.contains("cannot read the result /nowhere/result.json"), "{missing}");
 }
@@ -321,9 +330,99 @@ fn searches_and_comparisons_are_told_in_words() {
     );
     check_text(
         &sample::compare().into(),
-        &["b/a   95 % interval\n", "1.327   1.210 to 1.460, differs\n", "no difference shown\n", "warning: "],
+        &[
+            "b/a   95 % interval\n",
+            "1.327   1.210 to 1.460, differs\n",
+            "no difference shown\n",
+            "warning: the two differ in scenario\nnote: measured by different builds of loadgen\n",
+        ],
     );
-    check_text(&sample::calibration().into(), &["ceiling  60000 a second\n", "floor ", "lateness "]);
+    check_text(
+        &sample::calibration().into(),
+        &[
+            "ceiling  60000 a second\n",
+            "floor ",
+            "lateness ",
+            "\nstalls ",
+            "The raised priority was refused: ",
+        ],
+    );
+}
+
+/// Stalls at the usual priority mean something else: every form for people says which they are.
+#[test]
+fn the_priority_at_which_stalls_were_watched_is_told() {
+    let check = |raised: Option<bool>, words: &str, cell: &str| {
+        let mut run = sample::run();
+        run.client.machine_stalls_raised_priority = raised;
+        let forms = every_form(&run.into());
+        let value: Value = serde_json::from_str(&forms[0]).unwrap();
+        assert_eq!(value["client"]["machine_stalls_raised_priority"], serde_json::to_value(raised).unwrap());
+        assert!(forms[1].contains(words) && forms[3].contains(words), "{words}: {}", forms[1]);
+        let row = format!("<dt>raised priority, for watching them</dt><dd>{cell}</dd>");
+        assert!(forms[3].contains(&row), "{row}");
+    };
+    check(Some(true), "had the raised priority that senders ask for", "granted");
+    check(
+        Some(false),
+        "The raised priority was refused: the stalls hold the ordinary competition",
+        "refused",
+    );
+    check(None, "At which priority they were watched is not known.", "not known");
+    let mut run = sample::run();
+    run.client.senders_raised_priority = Some(false);
+    check_text(&run.into(), &["The raised priority was refused to senders too"]);
+}
+
+#[test]
+fn what_the_server_says_is_told_as_its_own_words() {
+    let over = [(0.001, 90), (0.002, 90), (0.005, 12), (0.02, 3), (0.05, 0), (0.1, 0)];
+    let over = over.map(|(bound, count)| ServerOver { bound, count }).to_vec();
+    let known = ServerHistogram { name: "sync_seconds".to_owned(), count: Some(90), over, failure: None };
+    let (name, failure) = ("other_seconds".to_owned(), Some("before the run: <it> failed".to_owned()));
+    let unknown = ServerHistogram { name, count: None, over: Vec::new(), failure };
+    let mut run = sample::run();
+    let url = "http://127.0.0.1:8080/metrics".to_owned();
+    run.server_says = Some(ServerSays { url, histograms: vec![known, unknown] });
+    let document = Document::from(run);
+    check_text(
+        &document,
+        &[
+            "\nwhat the server says of itself at http://127.0.0.1:8080/metrics\n",
+            "\nsync_seconds: 90 times, over 0.002: 90, over 0.005: 12, over 0.02: 3, over 0.05: 0\n",
+            "\nother_seconds: not known: before the run: <it> failed\nThe server's own words",
+        ],
+    );
+    let forms = every_form(&document);
+    let value: Value = serde_json::from_str(&forms[0]).unwrap();
+    assert_eq!(
+        value["server_says"]["histograms"][0]["over"][2],
+        serde_json::json!({"bound": 0.005, "count": 12})
+    );
+    for part in ["id=\"server-says\"", "no part of the verdict", "over 0.02", "&lt;it&gt; failed"] {
+        assert!(forms[3].contains(part), "{part}");
+    }
+    assert!(!in_words(&sample::run().into()).contains("what the server says"), "only where it was asked");
+}
+
+#[test]
+fn of_several_machines_the_one_that_was_refused_its_priority_is_told() {
+    let merged = |one: Option<bool>, other: Option<bool>| {
+        let with = |raised| {
+            let mut client = sample::run().client;
+            (client.machine_stalls_raised_priority, client.senders_raised_priority) = (raised, raised);
+            client
+        };
+        let mut client = with(one);
+        client.merge(with(other));
+        assert_eq!(client.senders_raised_priority, client.machine_stalls_raised_priority);
+        assert_eq!((client.busy_share_by_thread.len(), client.machine_stalls_cores), (2, Some(4)));
+        client.senders_raised_priority
+    };
+    assert_eq!(merged(Some(true), Some(true)), Some(true));
+    assert_eq!(merged(Some(true), Some(false)), Some(false));
+    assert_eq!(merged(None, Some(false)), Some(false));
+    assert_eq!(merged(None, Some(true)), None);
 }
 
 #[test]
@@ -350,11 +449,15 @@ fn outputs_that_cannot_be_are_refused_with_what_to_do() {
     let args = OutputArgs { hdr_log, ..OutputArgs::default() };
     let error = args.write(&sample::capacity().into(), &mut stdout).unwrap_err();
     assert!(error.to_string().contains("--hdr-log would be ignored"), "{error}");
-    let report = Some(folder.path().join("not/there.html"));
-    let args = OutputArgs { report, ..OutputArgs::default() };
+    assert!(stdout.is_empty(), "stdout is for results");
+    let (report, csv) = (Some(folder.path().join("not/there.html")), Some(folder.path().join("a.csv")));
+    let args = OutputArgs { report, csv, ..OutputArgs::default() };
     let error = args.write(&sample::run().into(), &mut stdout).unwrap_err();
     assert!(error.to_string().contains("is the folder there"), "{error}");
-    assert!(stdout.is_empty(), "stdout is for results");
+    assert!(
+        folder.path().join("a.csv").exists() && !stdout.is_empty(),
+        "nothing is lost but what cannot be written"
+    );
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {

@@ -1,9 +1,10 @@
 //! What a measurement comes to, and the forms in which it leaves the program.
 //!
-//! `model` (a run), `search` (capacity, compare, calibrate) and `verdict` are data alone: the core fills
+//! `model` (a run), `beside` (client and server), `search` (capacity, compare, calibrate) and `verdict` are data alone: the core fills
 //! them, the writers here read them. Every writer takes a finished document and a stream; none of them opens
 //! a connection, reads a clock or computes a percentile other than from a histogram.
 
+mod beside;
 mod convert;
 mod csv;
 mod document;
@@ -21,13 +22,13 @@ mod search;
 mod text;
 mod verdict;
 
+pub(crate) use beside::{ClientFacts, ServerHistogram, ServerOver, ServerSays};
 pub(crate) use convert::{ReportArgs, ReportError, report};
 pub(crate) use document::{Document, DocumentError};
 
 pub(crate) use model::{
-    ClientFacts, ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, SCHEMA_VERSION,
-    ScenarioFacts, ShardFacts, StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint,
-    TrackingCodeFacts,
+    ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, SCHEMA_VERSION, ScenarioFacts, ShardFacts,
+    StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint, TrackingCodeFacts,
 };
 pub(crate) use outputs::{OutputArgs, OutputError};
 pub(crate) use search::{

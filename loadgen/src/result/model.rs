@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::host::HostFacts;
 use crate::latency::{Latencies, LatencySummary};
+use crate::result::beside::{ClientFacts, ServerSays};
 use crate::result::verdict::{Goal, VerdictFacts};
 
 /// The version of all documents; a reader refuses others.
@@ -55,18 +57,21 @@ impl Provenance {
         }
     }
 
-    /// Every machine on one line; machines that are alike are named once, with their number.
+    /// Every machine on one line; a kind is named once, with how many there are of it and which.
     pub(crate) fn machines(&self) -> String {
-        let mut machines: Vec<(String, usize)> = Vec::new();
-        for name in self.hosts.iter().map(HostFacts::describe) {
-            match machines.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, count)) => *count += 1,
-                None => machines.push((name, 1)),
+        let mut kinds: Vec<(String, Vec<&str>)> = Vec::new();
+        for host in &self.hosts {
+            let kind = host.describe();
+            match kinds.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, machines)) => machines.push(host.machine()),
+                None => kinds.push((kind, vec![host.machine()])),
             }
         }
-        let named =
-            |(name, count): (String, usize)| if count == 1 { name } else { format!("{count} of {name}") };
-        machines.into_iter().map(named).collect::<Vec<_>>().join("; ")
+        let named = |(kind, machines): (String, Vec<&str>)| match machines.as_slice() {
+            [machine] => format!("{kind}, machine {machine}"),
+            several => format!("{} of {kind}, machines {}", several.len(), several.join(" and ")),
+        };
+        kinds.into_iter().map(named).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -108,6 +113,9 @@ pub(crate) struct RunResult {
     pub(crate) verdict: VerdictFacts,
     pub(crate) url: String,
     pub(crate) connections_configured: u64,
+    /// As the scenario says or `--timeout-ms`; not known in results of before this was noted.
+    #[serde(default)]
+    pub(crate) timeout_ms: Option<u64>,
     pub(crate) targets: TargetFacts,
     pub(crate) shard: ShardFacts,
     /// Why the run ended: `schedule`, `duration`, `requests_max`, `goal_missed`, `interrupted`.
@@ -130,6 +138,9 @@ pub(crate) struct RunResult {
     pub(crate) connections: ConnectionFacts,
     pub(crate) client: ClientFacts,
     pub(crate) tracking_codes: TrackingCodeFacts,
+    /// Where it was asked for.
+    #[serde(default)]
+    pub(crate) server_says: Option<ServerSays>,
 }
 
 /// Counts and latencies of some requests.
@@ -257,14 +268,30 @@ pub(crate) struct TimelinePoint {
     #[serde(default)]
     pub(crate) machine_stalls_us: LatencySummary,
     /// HdrHistogram V2, deflated, in base64: what the summaries were taken from.
+    #[serde(deserialize_with = "histogram")]
     pub(crate) latency_histogram: String,
+    #[serde(deserialize_with = "histogram")]
     pub(crate) service_histogram: String,
+    #[serde(deserialize_with = "histogram")]
     pub(crate) lateness_histogram: String,
     /// Empty in results of before machine stalls were watched.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "histogram_or_none")]
     pub(crate) machine_stalls_histogram: String,
     /// Of the server's snapshot, as the last answer of the interval named it.
     pub(crate) generation: Option<String>,
+}
+
+/// A text that can be decoded: who merges or compares later must not find out that an interval is lost.
+fn histogram<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let damaged = || serde::de::Error::custom("a histogram of the timeline is no HdrHistogram V2 in base64");
+    Latencies::decode(&text).map(|_| ()).ok_or_else(damaged)?;
+    Ok(text)
+}
+
+fn histogram_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(text) } else { histogram(text.into_deserializer()) }
 }
 
 impl TimelinePoint {
@@ -320,19 +347,6 @@ pub(crate) struct ConnectionFacts {
     pub(crate) tls_full_us: Latencies,
     /// Handshakes that took up an earlier session.
     pub(crate) tls_resumed_us: Latencies,
-}
-
-/// How the client itself did: whether it could be trusted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ClientFacts {
-    /// On time and not too busy: whatever the verdict is, it is the server's doing.
-    pub(crate) trusted: bool,
-    /// Of each sending thread, spinning excluded; the greatest decides.
-    pub(crate) busy_share_by_thread: Vec<f64>,
-    pub(crate) cpu_ns_per_request: Option<u64>,
-    /// The limits the verdict used.
-    pub(crate) busy_share_max: f64,
-    pub(crate) lateness_us_p99_max: Option<u64>,
 }
 
 /// How many tracking codes were compared for repeats.

@@ -31,7 +31,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
 
-    /// Write an HdrHistogram V2 interval log with the tags latency, service and lateness (runs only)
+    /// Write an HdrHistogram V2 interval log with the tags latency, service, lateness and machine_stalls (runs only)
     #[arg(long, value_name = "FILE")]
     pub(crate) hdr_log: Option<PathBuf>,
 }
@@ -48,24 +48,34 @@ pub(crate) enum OutputError {
 }
 
 impl OutputArgs {
-    /// Writes everything that was asked for: files first, so that a closed stdout loses none of them.
+    /// For what measures something else than a run, before it begins: a flag that would be ignored is an error, which must
+    /// not come when the measuring is done.
+    pub(crate) fn refuse_intervals(&self) -> Result<(), OutputError> {
+        if self.hdr_log.is_some() { Err(OutputError::NoIntervals) } else { Ok(()) }
+    }
+
+    /// Writes everything that was asked for, as far as it can be written: a measurement is not lost with one of its
+    /// forms. The first failure is told.
     pub(crate) fn write(&self, document: &Document, out: &mut dyn Write) -> Result<(), OutputError> {
+        if !matches!(document, Document::Run(_)) {
+            self.refuse_intervals()?;
+        }
+        let mut results = Vec::new();
         if let Some(path) = &self.out {
-            write_file(path, |file| document.write_json(file))?;
+            results.push(write_file(path, |file| document.write_json(file)));
         }
         if let Some(path) = &self.report {
-            write_file(path, |file| html::write(document, file))?;
+            results.push(write_file(path, |file| html::write(document, file)));
         }
         if let Some(path) = &self.csv {
-            write_file(path, |file| csv::write(document, file))?;
+            results.push(write_file(path, |file| csv::write(document, file)));
         }
-        match (&self.hdr_log, document) {
-            (Some(path), Document::Run(run)) => write_file(path, |file| hdr_log::write(run, file))?,
-            (Some(_), _) => return Err(OutputError::NoIntervals),
-            (None, _) => {}
+        if let (Some(path), Document::Run(run)) = (&self.hdr_log, document) {
+            results.push(write_file(path, |file| hdr_log::write(run, file)));
         }
         let written = if self.json { document.write_json(out) } else { text::write(document, out) };
-        written.and_then(|()| out.flush()).map_err(OutputError::Stdout)
+        results.push(written.and_then(|()| out.flush()).map_err(OutputError::Stdout));
+        results.into_iter().collect()
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::host::HostFacts;
 use crate::latency::Latencies;
+use crate::result::beside::ClientFacts;
 use crate::result::model::{
-    ClientFacts, ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, SCHEMA_VERSION,
-    ScenarioFacts, ShardFacts, StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint,
-    TrackingCodeFacts,
+    ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, SCHEMA_VERSION, ScenarioFacts, ShardFacts,
+    StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint, TrackingCodeFacts,
 };
 use crate::result::search::{
     CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, CompareSide, Limit, Ratio,
@@ -40,7 +40,7 @@ fn provenance(name: &str) -> Provenance {
             text,
         },
         started_at_unix_ms: 1_795_305_600_000,
-        hosts: vec![HostFacts::read()],
+        hosts: vec![HostFacts::sample("one")],
     }
 }
 
@@ -140,6 +140,7 @@ pub(crate) fn run() -> RunResult {
         verdict: verdict(),
         url: "https://127.0.0.1:8443".to_owned(),
         connections_configured: 64,
+        timeout_ms: Some(5_000),
         targets: TargetFacts {
             path: "targets.ndjson".to_owned(),
             blake3: "ab".repeat(32),
@@ -182,8 +183,12 @@ pub(crate) fn run() -> RunResult {
             cpu_ns_per_request: Some(9_400),
             busy_share_max: 0.8,
             lateness_us_p99_max: Some(500),
+            senders_raised_priority: Some(true),
+            machine_stalls_raised_priority: Some(true),
+            machine_stalls_cores: Some(2),
         },
         tracking_codes: TrackingCodeFacts { remembered: 49_990, unremembered: 0 },
+        server_says: None,
     }
 }
 
@@ -199,6 +204,7 @@ fn step(at: u64, phase: StepPhase, rate: u64, verdict: Verdict) -> CapacityStep 
         reasons: if verdict == Verdict::Met { Vec::new() } else { vec!["p99_us above 5000".to_owned()] },
         latency_us: latencies(base + at * 3, 20_000).summary(),
         lateness_us: latencies(6, 20_000).summary(),
+        machine_stalls_us: latencies(5, 20_000).summary(),
     }
 }
 
@@ -258,7 +264,8 @@ pub(crate) fn compare() -> CompareResult {
         provenance: provenance("demand"),
         a: side("http://127.0.0.1:8080", 110),
         b: side("http://127.0.0.1:8081", 146),
-        warnings: vec!["the two have different scenarios".to_owned()],
+        warnings: vec!["scenario".to_owned()],
+        notes: vec!["measured by different builds of loadgen".to_owned()],
         confidence: 0.95,
         resamples: 2_000,
         ratios: vec![
@@ -279,6 +286,8 @@ pub(crate) fn calibration() -> CalibrationResult {
         ceiling_per_s: Some(60_000.0),
         floor_us: latencies(30, 20_000).summary(),
         lateness_us: latencies(6, 20_000).summary(),
+        machine_stalls_us: latencies(5, 20_000).summary(),
+        machine_stalls_raised_priority: Some(false),
         steps: steps.collect(),
     }
 }

@@ -21,8 +21,8 @@ pub(crate) struct CapacityResult {
     pub(crate) goal_percentile: Option<String>,
     /// Absent when not even the lowest rate met the goals.
     pub(crate) capacity_per_s: Option<f64>,
-    /// The highest rate at which every repeat was met, and the lowest from which on none was. Absent where no rate
-    /// bounds the capacity from above.
+    /// The highest rate up to which every repeat was met (0: none), and the lowest from which on none was. Absent where no
+    /// rate bounds the capacity from above.
     pub(crate) interval_per_s: Option<[f64; 2]>,
     pub(crate) limited_by: Limit,
     /// How long the search may take.
@@ -43,7 +43,7 @@ pub(crate) enum Limit {
     Client,
     /// The highest rate the search was allowed to try.
     SearchBound,
-    /// The time that the search was given, before any rate was not met.
+    /// The time that the search was given, before any rate bounded it.
     Budget,
 }
 
@@ -59,6 +59,9 @@ pub(crate) struct CapacityStep {
     pub(crate) reasons: Vec<String>,
     pub(crate) latency_us: LatencySummary,
     pub(crate) lateness_us: LatencySummary,
+    /// Without samples in results of before this was noted.
+    #[serde(default)]
+    pub(crate) machine_stalls_us: LatencySummary,
 }
 
 /// Why a rate was tried.
@@ -79,6 +82,9 @@ pub(crate) struct CompareResult {
     pub(crate) b: CompareSide,
     /// What differs though it should not, allowed by the one who asked.
     pub(crate) warnings: Vec<String>,
+    /// What may matter and is for the reader to weigh: it refuses nothing.
+    #[serde(default)]
+    pub(crate) notes: Vec<String>,
     pub(crate) confidence: f64,
     pub(crate) resamples: u32,
     pub(crate) ratios: Vec<Ratio>,
@@ -135,5 +141,11 @@ pub(crate) struct CalibrationResult {
     /// Latency against the null server at a low rate: nothing faster can be told apart.
     pub(crate) floor_us: LatencySummary,
     pub(crate) lateness_us: LatencySummary,
+    /// Of the machine, while the floor was measured. Without samples in results of before this was noted.
+    #[serde(default)]
+    pub(crate) machine_stalls_us: LatencySummary,
+    /// Whether the threads that watched for them had the raised priority.
+    #[serde(default)]
+    pub(crate) machine_stalls_raised_priority: Option<bool>,
     pub(crate) steps: Vec<CapacityStep>,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::latency::{LatencySummary, Percentile};
+use crate::result::beside::{ServerOver, ServerSays, stalls_priority};
 use crate::result::csv::phase;
 use crate::result::document::Document;
 use crate::result::model::{ConnectionFacts, Provenance, RunResult, StageResult};
@@ -15,6 +16,9 @@ pub(crate) const LATENCY_COVERS: &str =
 
 pub(crate) const STALLS_ARE: &str =
     "By how much threads that only sleep woke too late, one on each core; no part of the verdict.";
+
+pub(crate) const SERVER_SAYS: &str = "The server's own words, in the units of its histograms, from before the warm-up \
+    until after the last answer; no part of the verdict.";
 
 pub(crate) fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     match document {
@@ -57,6 +61,9 @@ fn write_run(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     if run.stages.len() > 1 {
         write_stages(&run.stages, out)?;
     }
+    if let Some(says) = &run.server_says {
+        write_server_says(says, out)?;
+    }
     write_goals(&run.stages, out)?;
     write_verdict(&run.verdict, out)?;
     writeln!(out, "targets {} ({} lines)", run.targets.blake3, run.targets.lines)
@@ -94,7 +101,14 @@ fn write_latencies(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     write_row(out, "lateness", &run.lateness_us.summary())?;
     write_row(out, "stalls", &run.machine_stalls_us.summary())?;
     writeln!(out, "covers {LATENCY_COVERS}")?;
-    writeln!(out, "lateness: the client's own part. stalls: {STALLS_ARE}")
+    writeln!(out, "lateness: the client's own part. stalls: {STALLS_ARE}")?;
+    if !run.machine_stalls_us.histogram().is_empty() {
+        writeln!(out, "{}", run.client.stalls_priority())?;
+    }
+    if run.client.senders_raised_priority == Some(false) {
+        writeln!(out, "The raised priority was refused to senders too: look at their lateness.")?;
+    }
+    Ok(())
 }
 
 fn write_connections(c: &ConnectionFacts, out: &mut dyn Write) -> io::Result<()> {
@@ -127,6 +141,24 @@ fn write_stages(stages: &[StageResult], out: &mut dyn Write) -> io::Result<()> {
         write_row(out, "  latency", &stage.total.latency_us.summary())?;
     }
     Ok(())
+}
+
+fn write_server_says(says: &ServerSays, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out)?;
+    writeln!(out, "what the server says of itself at {}", says.url)?;
+    for histogram in &says.histograms {
+        match (histogram.count, &histogram.failure) {
+            (Some(count), _) => {
+                let over = |over: &ServerOver| format!(", over {}: {}", over.bound, over.count);
+                let over: String = histogram.telling().iter().map(over).collect();
+                writeln!(out, "{}: {count} times{over}", histogram.name)?;
+            }
+            (None, failure) => {
+                writeln!(out, "{}: not known: {}", histogram.name, failure.as_deref().unwrap_or_default())?;
+            }
+        }
+    }
+    writeln!(out, "{SERVER_SAYS}")
 }
 
 fn write_goals(stages: &[StageResult], out: &mut dyn Write) -> io::Result<()> {
@@ -170,7 +202,7 @@ pub(crate) fn describe_capacity(capacity: &CapacityResult) -> String {
         Limit::Server => "limited by the server",
         Limit::Client => "limited by the client: the server can do more",
         Limit::SearchBound => "limited by the highest rate the search may try",
-        Limit::Budget => "limited by the time the search may take: no rate was too high",
+        Limit::Budget => "limited by the time the search may take: no rate above it was lost",
     };
     match (capacity.capacity_per_s, capacity.interval_per_s) {
         (Some(rate), Some([low, high])) => {
@@ -203,7 +235,10 @@ fn write_compare(compare: &CompareResult, out: &mut dyn Write) -> io::Result<()>
     writeln!(out, "a  {} ({})", compare.a.label, compare.a.verdict.word())?;
     writeln!(out, "b  {} ({})", compare.b.label, compare.b.verdict.word())?;
     for warning in &compare.warnings {
-        writeln!(out, "warning: {warning}")?;
+        writeln!(out, "warning: the two differ in {warning}")?;
+    }
+    for note in &compare.notes {
+        writeln!(out, "note: {note}")?;
     }
     writeln!(out)?;
     let interval = format!("{:.0} % interval", compare.confidence * 100.0);
@@ -231,6 +266,9 @@ fn write_calibration(calibration: &CalibrationResult, out: &mut dyn Write) -> io
     writeln!(out, "µs         {}", columns())?;
     write_row(out, "floor", &calibration.floor_us)?;
     write_row(out, "lateness", &calibration.lateness_us)?;
+    write_row(out, "stalls", &calibration.machine_stalls_us)?;
+    writeln!(out, "all three at the floor's rate. stalls: {STALLS_ARE}")?;
+    writeln!(out, "{}", stalls_priority(calibration.machine_stalls_raised_priority))?;
     writeln!(out)
 }
 

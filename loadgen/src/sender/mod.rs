@@ -35,6 +35,7 @@ pub(crate) use connection::Answer;
 pub(crate) use heads::Heads;
 pub(crate) use opening::{Dealt, OpenError, Opening};
 pub(crate) use tls::{Tls, TlsError, Trust};
+pub(crate) use wire::Wire;
 
 use connection::{Connection, Phase};
 use intake::Intake;

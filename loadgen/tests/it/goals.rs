@@ -136,6 +136,22 @@ fn a_run_ends_when_one_endpoint_has_lost_its_goal() {
     assert!(result["stages"][0]["endpoints"]["general"]["right"].as_u64().unwrap() > 500);
 }
 
+/// Of 2,000 a tenth may be slow: the first 40 are, and the rest makes up for it.
+#[test]
+fn a_closed_loop_is_not_ended_for_what_its_rest_can_make_up_for() {
+    let server = TestServer::start(|request| {
+        if request.number < 40 {
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        right_reply(request)
+    });
+    let text = "arrivals = \"closed_loop\"\nrequests_max = 2000\nabort_on_miss = true\nconnections = 4\n\
+                [[stage]]\nkind = \"constant\"\nduration_s = 60\n[goals]\np90_us = 100000\n";
+    let finished = run(&server, text, &[]);
+    let result = finished.json();
+    assert_eq!((finished.code, &result["ended_by"]), (0, &json!("requests_max")), "{}", result["verdict"]);
+}
+
 /// When it is lost there are far fewer samples than the percentile needs: missed, and not for want of samples.
 #[test]
 fn a_lost_percentile_is_missed_however_few_its_samples_are_by_then() {

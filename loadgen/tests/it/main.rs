@@ -13,6 +13,7 @@ mod retries;
 mod run;
 mod search;
 mod server;
+mod server_says;
 mod soak;
 mod swaps;
 mod tls;

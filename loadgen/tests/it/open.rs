@@ -188,20 +188,29 @@ fn check_merged(merged: &Finished, whole: &Value, one: &Value, two: &Value) {
 fn results_are_compared_where_they_are_alike() {
     let fixture = Fixture::new(20);
     let server = TestServer::right();
-    let file = |name: &str, rate: &str| {
+    let file = |name: &str, rate: &str, duration_s: &str| {
         let path = fixture.path(name).to_str().unwrap().to_owned();
-        let more = ["--rate", rate, "--duration-s", "1", "--out", &path];
+        let more = ["--rate", rate, "--duration-s", duration_s, "--out", &path];
         assert_eq!(fixture.run(&server, &more).code, 0);
         path
     };
-    let (a, b, other) = (file("a", "400"), file("b", "400"), file("c", "300"));
+    let (a, b, other) = (file("a", "400", "6"), file("b", "400", "6"), file("c", "300", "1"));
     let compared = loadgen(&["compare", &a, &b, "--json"]);
     assert_eq!(compared.code, 0, "{}", compared.stderr);
     assert_eq!(compared.json()["ratios"][0]["what"], "p50_us");
+    let notes = compared.json()["notes"].to_string();
+    assert!(notes.contains("a has 6 intervals of the timeline and b 6: with fewer than 20"), "{notes}");
     let refused = loadgen(&["compare", &a, &other]);
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("the two differ in scenario"), "{}", refused.stderr);
-    assert_eq!(loadgen(&["compare", &a, &other, "--allow-different"]).code, 0);
+    let allowed = loadgen(&["compare", &a, &other, "--allow-different"]);
+    assert_eq!(allowed.code, 0);
+    assert!(allowed.stdout.contains("warning: the two differ in scenario\n"), "{}", allowed.stdout);
+    assert!(
+        allowed.stdout.contains("note: no ratio of latencies is stated: a has 6 intervals"),
+        "{}",
+        allowed.stdout
+    );
 }
 
 #[test]

@@ -148,19 +148,19 @@ fn searches_that_can_find_nothing_are_refused() {
     assert!(server.requests().is_empty());
 }
 
-/// B takes 30 ms longer; over TLS, one authority for both.
+/// B takes 350 ms longer and so loses its goal, which must not end its turns early; over TLS, one authority for both.
 #[test]
 fn two_live_servers_take_turns_and_are_told_apart() {
     let (fixture, authority) = (Fixture::new(50), Authority::new());
     let ca = authority.file(&fixture);
     let a = TestServer::start_with(Some(authority.side()), right_reply);
     let b = TestServer::start_with(Some(authority.side()), |request| {
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(Duration::from_millis(350));
         right_reply(request)
     });
     let scenario = fixture.path("scenario.toml");
-    let text = "connections = 16\n[[stage]]\nkind = \"constant\"\nrate_per_s = 120\nduration_s = 2\n\
-                [goals]\np50_us = 500000\n";
+    let text = "abort_on_miss = true\nconnections = 64\n[[stage]]\nkind = \"constant\"\nrate_per_s = 120\nduration_s = 3\n\
+                [goals]\np50_us = 250000\n";
     std::fs::write(&scenario, text).unwrap();
     let (targets, key) = (fixture.path("targets"), fixture.path("key"));
     let (a_url, b_url) = (a.url(), b.url());
@@ -170,6 +170,7 @@ fn two_live_servers_take_turns_and_are_told_apart() {
     fixture.assert_nothing_leaked(&finished);
     let result = finished.json();
     assert_eq!(finished.code, 0, "{}", finished.stderr);
+    assert_eq!(result["b"]["verdict"], "missed", "{}", result["b"]);
     let sides: Vec<&Value> =
         result["rounds"].as_array().unwrap().iter().map(|round| &round["side"]).collect();
     assert_eq!(sides, ["a", "b", "b", "a"]);

@@ -220,8 +220,9 @@ fn read_request(reader: &mut impl BufRead) -> Option<(String, Value)> {
             return None;
         }
     }
-    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?.parse().ok()?;
-    let mut body = vec![0; length];
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    let mut body = vec![0; length.map_or(Some(0), |length| length.parse().ok())?];
     reader.read_exact(&mut body).ok()?;
-    Some((head, serde_json::from_slice(&body).unwrap()))
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    Some((head, body))
 }

@@ -194,13 +194,13 @@ fn the_report_of_a_comparison_has_a_bar_for_each_ratio_and_a_dot_for_each_turn()
     let (a, b) = (dom.points("chart-rounds", "a p99"), dom.points("chart-rounds", "b p99"));
     assert_eq!(a + b, data["rounds"].as_array().unwrap().len());
     assert!(dom.0.contains("1.210 to 1.460") && dom.0.contains("no difference shown"));
-    assert!(dom.0.contains("the two have different scenarios"));
+    assert!(dom.0.contains("the two differ in scenario") && dom.0.contains("different builds of loadgen"));
 }
 
 #[test]
 fn the_report_of_a_calibration_shows_ceiling_and_floor() {
     let Some((dom, _)) = opened(&sample::calibration().into()) else { return };
-    dom.assert_sections(&["latency-over-rate", "steps", "environment"]);
+    dom.assert_sections(&["latency-over-rate", "floor", "steps", "environment"]);
     assert!(dom.0.contains("60,000") && dom.points("chart-calibration", "p99, met") == 2);
 }
 

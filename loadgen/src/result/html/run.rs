@@ -2,7 +2,7 @@
 
 use crate::latency::{Latencies, LatencySummary, Percentile};
 use crate::result::html::chart::{Band, Chart, Look, Mark, Series};
-use crate::result::html::page::{Page, card};
+use crate::result::html::page::{Page, card, escape};
 use crate::result::html::scale::{Axis, Scale, Unit, grouped, micros};
 use crate::result::html::{facts, tables};
 use crate::result::model::{RunResult, TimelinePoint};
@@ -41,6 +41,10 @@ pub(super) fn page(run: &RunResult) -> Page {
         text::STALLS_ARE
     );
     page.section("machine-stalls", "Stalls of the machine", &how, &machine_stalls(run));
+    if let Some(says) = &run.server_says {
+        let how = format!("{} Asked for at {}.", text::SERVER_SAYS, escape(&says.url));
+        page.section("server-says", "What the server says of itself", &how, &tables::server_says(says));
+    }
     page.section("latencies", "Latency and service time", "", &tables::latencies(run));
     page.section("stages", "Stages", "", &tables::stages(&run.stages));
     page.section("answers", "Answers", "", &tables::answers(run));
@@ -169,7 +173,8 @@ fn machine_stalls(run: &RunResult) -> String {
         [("p90", "c1", |l| l.p90), ("p99", "c2", |l| l.p99), ("max", "c5", |l| l.max)];
     let series =
         pick.map(|(name, colour, of)| over_time(run, name, colour, |p| us(of(&p.machine_stalls_us))));
-    timed(run, "chart-stalls", "woke too late by", Unit::Us, series.into(), Vec::new()).html()
+    let priority = format!("<p class=\"how\">{}</p>", run.client.stalls_priority());
+    timed(run, "chart-stalls", "woke too late by", Unit::Us, series.into(), Vec::new()).html() + &priority
 }
 
 fn rate(run: &RunResult) -> Chart {

@@ -1,6 +1,7 @@
 //! The reports of capacity, compare and calibrate.
 
 use crate::latency::{LatencySummary, Percentile};
+use crate::result::beside::stalls_priority;
 use crate::result::csv::phase;
 use crate::result::html::chart::{Band, Chart, Look, Mark, Series};
 use crate::result::html::page::{Page, card, escape, table, verdict_badge};
@@ -10,7 +11,7 @@ use crate::result::html::{facts, tables};
 use crate::result::search::{
     CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, Ratio,
 };
-use crate::result::text::{describe_capacity, number};
+use crate::result::text::{STALLS_ARE, describe_capacity, number};
 use crate::result::verdict::{Verdict, VerdictFacts};
 
 const CAPACITY_MEANS: &str = "The highest rate up to which the goals were met in more than half of the repeats at \
@@ -50,7 +51,8 @@ pub(super) fn calibration_page(calibration: &CalibrationResult) -> Page {
     let cards = card("ceiling a second", &ceiling, "beyond it the client is the limit")
         + &card("floor p50", &stated(calibration.floor_us.p50), "null server")
         + &card("floor p99", &stated(calibration.floor_us.p99), "null server")
-        + &card("lateness p99", &stated(calibration.lateness_us.p99), "at the floor");
+        + &card("lateness p99", &stated(calibration.lateness_us.p99), "at the floor")
+        + &card("machine stalls p99", &stated(calibration.machine_stalls_us.p99), "at the floor");
     let met = calibration.ceiling_per_s.is_some();
     let verdict =
         VerdictFacts { verdict: if met { Verdict::Met } else { Verdict::Invalid }, reasons: Vec::new() };
@@ -65,8 +67,25 @@ pub(super) fn calibration_page(calibration: &CalibrationResult) -> Page {
     let series = by_verdict(&calibration.steps, "p99");
     let chart = rate_chart("chart-calibration", "p99", series, None);
     page.section("latency-over-rate", "Latency over rate", "", &chart.html());
+    page.section("floor", "The floor, and the machine's stalls meanwhile", "", &floor(calibration));
     page.section("steps", "Every try, in the order in which it ran", "", &steps(&calibration.steps));
     page
+}
+
+fn floor(calibration: &CalibrationResult) -> String {
+    let row = |name: &str, summary: &LatencySummary| {
+        let mut cells = vec![name.to_owned(), tables::count(summary.samples)];
+        cells.extend(tables::summary_cells(summary));
+        cells
+    };
+    let rows = [
+        row("latency", &calibration.floor_us),
+        row("lateness of the client", &calibration.lateness_us),
+        row("stalls of the machine", &calibration.machine_stalls_us),
+    ];
+    let priority = stalls_priority(calibration.machine_stalls_raised_priority);
+    table(&["what", "times", "p50", "p90", "p99", "p99.9", "max"], 1, &rows)
+        + &format!("<p class=\"how\">{STALLS_ARE} {priority}</p>")
 }
 
 fn over_rate(capacity: &CapacityResult) -> Chart {
@@ -131,6 +150,7 @@ fn steps(steps: &[CapacityStep]) -> String {
         cells.extend([step.rate_per_s, step.answered_per_s].map(grouped));
         cells.extend(tables::summary_cells(&step.latency_us));
         cells.push(tables::stated(step.lateness_us.p99));
+        cells.push(tables::stated(step.machine_stalls_us.max));
         cells
     };
     let heads = [
@@ -145,6 +165,7 @@ fn steps(steps: &[CapacityStep]) -> String {
         "p99.9",
         "max",
         "late p99",
+        "stalls max",
     ];
     table(&heads, 3, &steps.iter().map(row).collect::<Vec<_>>())
 }
@@ -156,8 +177,9 @@ pub(super) fn compare_page(compare: &CompareResult) -> Page {
         .into_iter()
         .map(|(name, side)| card(&format!("{name} p99"), &tables::stated(side.latency_us.p99), &side.label))
         .collect();
-    let verdict =
-        VerdictFacts { verdict: compare.a.verdict.max(compare.b.verdict), reasons: compare.warnings.clone() };
+    let warnings = compare.warnings.iter().map(|what| format!("warning: the two differ in {what}"));
+    let reasons = warnings.chain(compare.notes.iter().map(|note| format!("note: {note}"))).collect();
+    let verdict = VerdictFacts { verdict: compare.a.verdict.max(compare.b.verdict), reasons };
     let sub = format!("a is {}, b is {}", compare.a.label, compare.b.label);
     page.lead(&facts::head("Compare", &sub, COMPARE_MEANS, None, &verdict, &cards));
     let how = format!(

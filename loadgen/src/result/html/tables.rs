@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::latency::{LatencySummary, Percentile};
+use crate::result::beside::{ServerHistogram, ServerOver, ServerSays};
 use crate::result::html::page::{escape, facts, goal_badge, table};
 use crate::result::html::scale::{grouped, micros};
 use crate::result::model::{RunResult, StageResult, Tallied};
@@ -129,6 +130,22 @@ pub(super) fn answers(run: &RunResult) -> String {
     )
 }
 
+/// A row for each bound that tells something.
+pub(super) fn server_says(says: &ServerSays) -> String {
+    let one = |histogram: &ServerHistogram| {
+        let name = format!("<h3><code>{}</code></h3>", escape(&histogram.name));
+        let Some(of) = histogram.count else {
+            let failure = histogram.failure.as_deref().unwrap_or_default();
+            return format!("{name}<p class=\"none\">Not known: {}</p>", escape(failure));
+        };
+        let row = |over: &ServerOver| vec![format!("over {}", over.bound), count(over.count)];
+        let rows = std::iter::once(vec!["all".to_owned(), count(of)]);
+        let rows: Vec<Vec<String>> = rows.chain(histogram.telling().iter().map(row)).collect();
+        name + &table(&["", "times"], 1, &rows)
+    };
+    says.histograms.iter().map(one).collect()
+}
+
 fn kind_table(counts: &BTreeMap<String, u64>) -> String {
     let rows: Vec<Vec<String>> = counts.iter().map(|(kind, n)| vec![escape(kind), count(*n)]).collect();
     table(&["kind", "count"], 1, &rows)
@@ -138,6 +155,7 @@ pub(super) fn connections(run: &RunResult) -> String {
     let c = &run.connections;
     let counts = facts(&[
         ("kept open", count(run.connections_configured)),
+        ("timeout", run.timeout_ms.map_or_else(|| "not known".to_owned(), |ms| format!("{ms} ms"))),
         ("opened", count(c.opened)),
         ("reconnects", count(c.reconnects)),
         ("requests on a new connection", count(c.requests_new)),
@@ -173,6 +191,9 @@ pub(super) fn client(run: &RunResult) -> String {
         |us| format!("{} (10 % of the latency goal)", micros(us as f64)),
     );
     let not_known = || "not known".to_owned();
+    let granted = |raised: Option<bool>| {
+        raised.map_or_else(not_known, |raised| (if raised { "granted" } else { "refused" }).to_owned())
+    };
     facts(&[
         ("busy, by sending thread", if shares.is_empty() { not_known() } else { shares.join(", ") }),
         ("limit", format!("{:.0} %", c.busy_share_max * 100.0)),
@@ -180,6 +201,9 @@ pub(super) fn client(run: &RunResult) -> String {
         ("limit", lateness_max),
         ("stalls of the machine, p99", stated(run.machine_stalls_us.summary().p99)),
         ("p99.9", stated(run.machine_stalls_us.summary().p99_9)),
+        ("cores watched for them", c.machine_stalls_cores.map_or_else(not_known, count)),
+        ("raised priority, for watching them", granted(c.machine_stalls_raised_priority)),
+        ("raised priority, for sending", granted(c.senders_raised_priority)),
         (
             "CPU for each request",
             c.cpu_ns_per_request.map_or_else(not_known, |ns| format!("{} ns", count(ns))),
