@@ -206,7 +206,7 @@ fn after_a_rotation_old_codes_and_entries_stay_readable() {
 fn one_command_changes_the_file_at_a_time_and_what_a_crash_left_is_no_hindrance() {
     let folder = Folder::with_snapshot();
     let rotate = "secrets rotate --secrets secrets.toml --kind ledger";
-    let lock = std::fs::File::open(folder.path(".")).unwrap();
+    let lock = fs::File::open(folder.path(".")).unwrap();
     lock.lock().unwrap();
     for command in
         [rotate, "secrets forget --secrets secrets.toml --before 2079-01", "secrets init --secrets x"]
