@@ -45,7 +45,7 @@ pub struct Inspection {
     pub files: Vec<InspectedFile>,
     /// The signatures over two of them.
     pub signatures: Vec<InspectedSignature>,
-    /// How it was built, from what, and how it was judged then.
+    /// How it was built and from what, and how it was judged then or when gates were overridden last.
     pub publication: Publication,
     /// The list of its rejected rows, where it is still there.
     pub rejects_path: Option<PathBuf>,

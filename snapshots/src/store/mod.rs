@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::content::Content;
 use crate::disk::{Disk, RealDisk, create_synced};
-use crate::gates::{GateLimits, GateOutcome};
+use crate::gates::{GateFigures, GateLimits, GateOutcome};
 use crate::generation::GenerationName;
 use crate::journal::{Event, JournalLine};
 use crate::signing::SigningKey;
@@ -125,9 +125,12 @@ impl Store {
         }
         let (gates, refused) = held.judge(name, &content, &options.limits)?;
         let accepted = self.accept(name, refused, options.accept.as_deref())?;
-        self.rewrite_publication(name, &gates, accepted.as_ref(), options.signing_key.as_ref())?;
+        if let Some(accepted) = &accepted {
+            self.rewrite_publication(name, &gates, accepted, options.signing_key.as_ref())?;
+        }
         let overrode = accepted.map(|accepted| accepted.gates).unwrap_or_default();
-        let event = Event::Published { generation: *name, before, overrode };
+        let figures = gates.iter().map(GateFigures::from).collect();
+        let event = Event::Published { generation: *name, before, overrode, gates: figures };
         held.switch(event, name, options.accept.clone())?;
         Ok(Published { generation: *name, before, gates })
     }
