@@ -124,7 +124,7 @@ fn place(store: &Store, sample: &Sample) -> Result<(), StoreError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
     current: Option<GenerationName>,
-    states: Vec<(GenerationName, State)>,
+    pub(super) states: Vec<(GenerationName, State)>,
 }
 
 /// What is seen now. Every generation must be whole.

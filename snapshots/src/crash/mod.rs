@@ -16,6 +16,7 @@ use sim::{Fault, SimDisk, Step};
 use tree::Survival;
 
 use crate::builder::{BuildOptions, build};
+use crate::disk::Disk;
 use crate::journal::Event;
 use crate::open::open_current;
 use crate::store_error::StoreError;
@@ -289,6 +290,34 @@ fn a_real_build_goes_on_from_any_power_cut_in_a_builder() {
         let left_behind: Vec<_> =
             names.filter(|name| name.starts_with('.') && !name.ends_with("lock")).collect();
         assert_eq!(left_behind, [""; 0], "step {step}");
+    }
+}
+
+/// Whoever looks takes no lock: what they see is the old or the new state, whatever somebody else does between the files
+/// that they read.
+#[test]
+fn what_is_read_while_others_change_it_is_of_one_moment() {
+    for moment in &Lived::new(false).moments {
+        for file in ["journal.ndjson", "CURRENT"] {
+            let disk = moment.before.after_kill();
+            if disk.read(file).is_err() {
+                continue;
+            }
+            let (reader, other) = (store(&disk), disk.clone());
+            let command = LIFE[moment.number].0;
+            disk.after_read(file, move || run(&other, command, false).unwrap());
+            let seen = (reader.list().unwrap(), reader.rollback_target().unwrap());
+            // The first look was disturbed, the second came after it.
+            let states: Vec<_> = seen.0.iter().map(|listed| (listed.generation, listed.state)).collect();
+            let views = moment.views.iter().filter(|view| view.states == states);
+            assert_eq!(views.count(), 1, "{command:?} after {file} was read: {states:?}");
+            let disk = moment.before.after_kill();
+            let other = disk.clone();
+            disk.after_read(file, move || run(&other, command, false).unwrap());
+            let target = store(&disk).rollback_target().unwrap();
+            let before = store(&moment.before).rollback_target().unwrap();
+            assert!([before, seen.1].contains(&target), "{command:?} after {file} was read: {target:?}");
+        }
     }
 }
 

@@ -32,8 +32,10 @@ impl Store {
     ) -> Result<Inspection, StoreError> {
         let content = self.read_content(name)?;
         let publication = self.read_publication(name)?;
-        let (journal, current) = (self.read_journal()?.0, self.read_current()?);
-        let listed = self.listed(&journal, current)?.into_iter().find(|listed| listed.generation == *name);
+        let (journal, current) = self.read_states()?;
+        let all = self.listed(&journal, current)?;
+        let rollback_target = last_retired(&all).filter(|target| self.check_whole(target).is_ok());
+        let listed = all.into_iter().find(|listed| listed.generation == *name);
         let listed = listed.ok_or_else(|| self.unknown(*name))?;
         let rejects_path = self.rejects_path(name, &publication);
         let mut outcomes = self.judge_against(&journal, current, name, &content, limits)?;

@@ -89,8 +89,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`], when the folder or the journal cannot be read.
     pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
-        let journal = self.read_journal()?.0;
-        self.listed(&journal, self.read_current()?)
+        let (journal, current) = self.read_states()?;
+        self.listed(&journal, current)
     }
 
     /// Where a rollback leads when no generation is named; none where none was current before.
