@@ -282,3 +282,38 @@ fn a_file_that_is_cut_off_or_missing_is_told() {
     assert_eq!((missing.whole, missing.length), (false, None));
     assert!(missing.listed_length.is_some() && missing.blake3.is_some());
 }
+
+#[test]
+fn only_what_is_possible_is_offered_next() {
+    let (dir, names) = published(&["2026-11-21", "2026-11-22"]);
+    let dir = snapshots(&dir);
+    let store = Store::new(&dir, "tester");
+    let next = |name: &GenerationName| inspect(&dir, name).next;
+    let back = format!("rollback --snapshots {}` goes back to {}", dir.display(), names[0]);
+    assert!(next(&names[1]).contains(&back), "{}", next(&names[1]));
+    // Cut off, it is neither gone back to nor published.
+    let records = dir.join(names[0].to_string()).join("records.bin");
+    let whole = fs::read(&records).unwrap();
+    fs::set_permissions(&records, Permissions::from_mode(0o600)).unwrap();
+    fs::write(&records, "short").unwrap();
+    assert!(next(&names[1]).ends_with("none before it that a rollback could lead to"), "{}", next(&names[1]));
+    assert!(next(&names[0]).starts_with("it is damaged"), "{}", next(&names[0]));
+    store.rollback(None, None).unwrap_err();
+    fs::write(&records, whole).unwrap();
+    // The one before the first is none.
+    store.rollback(None, None).unwrap();
+    assert!(next(&names[0]).ends_with("none before it that a rollback could lead to"), "{}", next(&names[0]));
+    store.rollback(None, None).unwrap_err();
+}
+
+#[test]
+fn without_a_current_one_what_was_retired_is_published() {
+    let (dir, names) = published(&["2026-11-21", "2026-11-22"]);
+    let dir = snapshots(&dir);
+    fs::remove_file(dir.join("CURRENT")).unwrap();
+    let store = Store::new(&dir, "tester");
+    store.rollback(Some(names[0]), None).unwrap_err();
+    let next = inspect(&dir, &names[0]).next;
+    assert!(next.starts_with("no gate refuses it; `estehqaq snapshot publish"), "{next}");
+    store.publish(&names[0], &PublishOptions::default()).unwrap();
+}
