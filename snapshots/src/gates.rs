@@ -104,6 +104,28 @@ pub struct GateOutcome {
     pub advice: Option<String>,
 }
 
+/// How one gate judged a publication, in figures alone: the journal's line has no room for sentences.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateFigures {
+    /// Which.
+    pub gate: Gate,
+    /// Whether it let the generation through.
+    pub passed: bool,
+    /// The figure it went by, as in [`GateOutcome`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// What the figure was held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+}
+
+impl From<&GateOutcome> for GateFigures {
+    fn from(outcome: &GateOutcome) -> GateFigures {
+        let GateOutcome { gate, passed, value, limit, .. } = *outcome;
+        GateFigures { gate, passed, value, limit }
+    }
+}
+
 impl fmt::Display for GateOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.found)?;

@@ -45,7 +45,7 @@ pub struct Inspection {
     pub files: Vec<InspectedFile>,
     /// The signatures over two of them.
     pub signatures: Vec<InspectedSignature>,
-    /// How it was built, from what, and how it was judged then.
+    /// How it was built and from what, and how it was judged then or when gates were overridden last.
     pub publication: Publication,
     /// The list of its rejected rows, where it is still there.
     pub rejects_path: Option<PathBuf>,
@@ -215,20 +215,40 @@ pub(crate) fn gate_reports(limits: &GateLimits, outcomes: Vec<GateOutcome>) -> V
     reports
 }
 
-/// What can be done with a generation that stands there.
-pub(crate) fn next_step(dir: &Path, listed: &Listed, gates: &[GateReport]) -> String {
+/// Where a generation stands, beside what else is on disk.
+pub(crate) struct Standing<'a> {
+    pub(crate) listed: &'a Listed,
+    /// Whether any generation is current.
+    pub(crate) any_current: bool,
+    /// Where a rollback would lead, if that one is whole.
+    pub(crate) rollback_target: Option<GenerationName>,
+    /// Whether all its files are there, as long as they must be.
+    pub(crate) whole: bool,
+}
+
+/// What can be done with a generation that stands there: nothing that would be refused.
+pub(crate) fn next_step(dir: &Path, standing: &Standing<'_>, gates: &[GateReport]) -> String {
+    let listed = standing.listed;
     let (name, at) = (listed.generation, format!("--snapshots {}", dir.display()));
     let refusing: Vec<_> = gates.iter().filter(|gate| gate.refuses()).map(|gate| gate.gate.code()).collect();
     let refusing = refusing.join(", ");
-    match listed.state {
-        State::Published => {
-            format!("it is the current one; `estehqaq snapshot rollback {at}` goes back to the one before")
+    match (listed.state, standing.rollback_target) {
+        (State::Published, None) => {
+            "it is the current one, and there is none before it that a rollback could lead to".to_owned()
         }
-        State::Retired => format!("`estehqaq snapshot rollback {at} --to {name}` goes back to it"),
-        State::Built if refusing.is_empty() => {
+        (State::Published, Some(before)) => {
+            format!("it is the current one; `estehqaq snapshot rollback {at}` goes back to {before}")
+        }
+        _ if !standing.whole => {
+            "it is damaged, and cannot be published: move its folder away and build it again".to_owned()
+        }
+        (State::Retired, _) if standing.any_current => {
+            format!("`estehqaq snapshot rollback {at} --to {name}` goes back to it")
+        }
+        _ if refusing.is_empty() => {
             format!("no gate refuses it; `estehqaq snapshot publish {at} {name}` publishes it")
         }
-        State::Built | State::RolledBack => format!(
+        _ => format!(
             "refused by {refusing}: mend the extract and build again; or, if it is right as it is, say why with \
              `estehqaq snapshot publish {at} {name} --accept REASON`"
         ),

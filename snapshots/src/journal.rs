@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::gates::Gate;
+use crate::gates::{Gate, GateFigures};
 use crate::generation::GenerationName;
 
 /// The file of that name in the snapshots folder.
@@ -17,7 +17,7 @@ const CHECK_MEMBER: &str = ",\"check\":\"";
 const CHECK_LEN: usize = 16;
 
 /// One transition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JournalLine {
     /// Counts from 1.
     pub seq: u64,
@@ -34,7 +34,7 @@ pub struct JournalLine {
 }
 
 /// What happens to a generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Event {
     /// Placed under its name, not published.
@@ -51,6 +51,9 @@ pub enum Event {
         /// The gates that refused it and were overridden; the line says why.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         overrode: Vec<Gate>,
+        /// How each gate judged it beside what was current; none in lines of versions that did not note it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gates: Vec<GateFigures>,
     },
     /// Taken back: no longer current, and not to be published again by accident.
     RolledBack {

@@ -44,8 +44,8 @@ pub use builder::{BuildError, BuildOptions, BuildReport, Progress, build};
 pub use comparison::Changed;
 pub use content::{Content, ContentFile, MobileKeyName};
 pub use diff::{Both, Diff, DiffError, DiffOptions, Reveal, diff};
-pub use extract::{ExtractError, RejectRule, RowGroupColumn, Warning};
-pub use gates::{Gate, GateLimits, GateOutcome};
+pub use extract::{ExtractError, PageTooLarge, RejectRule, RowGroupColumn, Warning};
+pub use gates::{Gate, GateFigures, GateLimits, GateOutcome};
 pub use generation::{GenerationName, GenerationNameError};
 pub use inspection::{
     GateReport, InspectedCounts, InspectedFile, InspectedSignature, Inspection, SignatureState,

@@ -215,10 +215,7 @@ pub fn open_generation_in(
     on_step: &mut dyn FnMut(OpenStep),
 ) -> Result<Generation, OpenError> {
     let folder = &dir.join(name.to_string());
-    let content = content_of_folder(folder, name, public_keys)?;
-    if !public_keys.is_empty() {
-        check_publication(folder, name, public_keys)?;
-    }
+    let content = signed_content(folder, name, public_keys)?;
     let mobile_key = find_key(&content.mobile_key, keys)?;
     let snapshot = open_snapshot_in(folder, &content, memory, on_step)?;
     Ok(Generation { name: *name, content, snapshot, mobile_key })
@@ -239,7 +236,7 @@ pub(crate) fn open_keyless(
     public_keys: &[PublicKey],
 ) -> Result<KeylessGeneration, OpenError> {
     let folder = dir.join(name.to_string());
-    let content = content_of_folder(&folder, name, public_keys)?;
+    let content = signed_content(&folder, name, public_keys)?;
     let snapshot = open_snapshot(&folder, &content)?;
     Ok(KeylessGeneration { name: *name, content, snapshot })
 }
@@ -258,6 +255,19 @@ pub(crate) fn content_of_folder(
     let bytes = read(&path)?;
     check_signed(&path, &bytes, public_keys)?;
     parse_content(&bytes, name, &path)
+}
+
+/// With public keys both files that are signed must be: what a server would refuse is taken by nobody.
+fn signed_content(
+    folder: &Path,
+    name: &GenerationName,
+    public_keys: &[PublicKey],
+) -> Result<Content, OpenError> {
+    let content = content_of_folder(folder, name, public_keys)?;
+    if !public_keys.is_empty() {
+        check_publication(folder, name, public_keys)?;
+    }
+    Ok(content)
 }
 
 /// A signed `publication.json` of another generation does not count.

@@ -1,5 +1,8 @@
 //! `publication.json`: what differs from one run to the next: source, times, how the gates judged, and who
 //! overrode them why. No digest covers it; a signature does, where there is a signing key.
+//!
+//! It tells of the build, and of the last time that gates were overridden. How the gates judged each publication, by
+//! which limits, is the journal's to tell: a publication that overrides nothing leaves this file as it is.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,9 +26,10 @@ pub struct Publication {
     pub verified_at: Timestamp,
     /// What it was built from.
     pub source: PublicationSource,
-    /// How the gates judged it last.
+    /// How the gates judged it when it was built; once gates were overridden, how they judged it then.
     pub gates: Vec<GateOutcome>,
-    /// Who overrode which gates, when and why.
+    /// Who overrode which of these gates, when and why. It is written before the line in the journal: after a crash
+    /// between the two it tells what somebody decided, and the journal that nothing came of it.
     pub accepted: Option<Acceptance>,
 }
 

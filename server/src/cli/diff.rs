@@ -38,7 +38,7 @@ pub(crate) struct DiffArgs {
     /// List so many people at most
     #[arg(long, value_name = "N", requires = "reveal_ids")]
     limit: Option<u64>,
-    /// Take only generations signed with a key in this file, one a line
+    /// Take only generations signed with a key in this file, one a line, as `serve --public-key` does
     #[arg(long, value_name = "FILE", env = "ESTEHQAQ_PUBLIC_KEY")]
     public_key: Option<PathBuf>,
     /// Print one JSON object

@@ -130,7 +130,7 @@ fn publication(publication: &Publication) -> Vec<(&'static str, String)> {
 fn journal_line(line: &JournalLine) -> String {
     let what = match &line.event {
         Event::Built { generation } => format!("built {generation}"),
-        Event::Published { generation, before, overrode } => {
+        Event::Published { generation, before, overrode, .. } => {
             let before = before.map_or(String::new(), |before| format!(" in the place of {before}"));
             let gates: Vec<_> = overrode.iter().map(|gate| gate.code()).collect();
             let gates =

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use engine::Day;
-use snapshots::{BuildOptions, BuildReport, MemoryBound, build, open_signed_generation, read_current};
+use snapshots::{BuildOptions, BuildReport, MemoryBound, build, open_signed_generation};
 
 use super::diff::{self, DiffArgs};
 use super::gates::GateSettings;
 use super::generations::{
-    self, KeygenArgs, ListArgs, PruneArgs, PublishArgs, RollbackArgs, operator, signing_key,
+    self, KeygenArgs, ListArgs, PruneArgs, PublishArgs, RollbackArgs, operator, signing_key, store,
 };
 use super::inspect::{self, InspectArgs};
-use super::options::{self, CommandError, SecretsFile, SnapshotsDir};
+use super::options::{self, CommandError, SecretsFile, SnapshotsDir, WhichGeneration};
 use super::output;
 use super::progress::BuildBars;
 use super::secrets::Secrets;
@@ -22,7 +22,7 @@ use super::secrets::Secrets;
 pub(crate) enum SnapshotCommand {
     /// Build a generation from a nightly extract, verify it, and publish it
     Build(BuildArgs),
-    /// Open the current generation as a server would, checking every byte
+    /// Open a generation as a server would: every byte, every record, its signatures, its self-test
     Verify(VerifyArgs),
     /// Make a key pair for signing generations
     Keygen(KeygenArgs),
@@ -75,6 +75,9 @@ pub(crate) struct VerifyArgs {
     snapshots: SnapshotsDir,
     #[command(flatten)]
     secrets: SecretsFile,
+    /// The generation: its name, `current`, or `previous`, where a rollback would lead
+    #[arg(value_name = "GENERATION", default_value = "current")]
+    generation: WhichGeneration,
     /// Take it only if it is signed with a key in this file, one a line, as `serve --public-key` does
     #[arg(long, value_name = "FILE", env = "ESTEHQAQ_PUBLIC_KEY")]
     public_key: Option<PathBuf>,
@@ -129,8 +132,10 @@ fn summary(report: &BuildReport) -> String {
 fn run_verify(args: &VerifyArgs) -> Result<(), CommandError> {
     let secrets = Secrets::load(&args.secrets.path)?;
     let public_keys = args.public_key.as_deref().map_or(Ok(Vec::new()), options::read_public_keys)?;
-    let (dir, keys) = (&args.snapshots.dir, secrets.mobile_keys());
-    let generation = open_signed_generation(dir, &read_current(dir)?, keys, &public_keys)?;
+    let name = args.generation.name(&store(&args.snapshots))?;
+    let keys = secrets.mobile_keys();
+    let generation = open_signed_generation(&args.snapshots.dir, &name, keys, &public_keys)?;
+    generation.self_test().map_err(|error| CommandError::failed(format!("{name}: {error}")))?;
     let content = &generation.content;
     output::line(&format!(
         "{} is whole: {} people, {} incomplete, {} entitlements",

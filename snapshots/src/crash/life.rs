@@ -9,6 +9,7 @@ use super::sim::SimDisk;
 use crate::builder::{BuildOptions, build};
 use crate::building::BuilderLock;
 use crate::disk::Disk;
+use crate::gates::GateFigures;
 use crate::generation::GenerationName;
 use crate::journal::{Event, JournalLine};
 use crate::publication::{PUBLICATION_FILE, Publication};
@@ -123,7 +124,7 @@ fn place(store: &Store, sample: &Sample) -> Result<(), StoreError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
     current: Option<GenerationName>,
-    states: Vec<(GenerationName, State)>,
+    pub(super) states: Vec<(GenerationName, State)>,
 }
 
 /// What is seen now. Every generation must be whole.
@@ -138,7 +139,38 @@ pub(super) fn view(disk: &SimDisk, signed: bool) -> View {
         .map(|bytes| std::str::from_utf8(&bytes).unwrap().strip_suffix('\n').unwrap().parse().unwrap());
     let published: Vec<_> = states.iter().filter(|(_, state)| *state == State::Published).collect();
     assert_eq!(published.first().map(|(name, _)| *name), current, "what is current is there");
+    if let Some(current) = &current {
+        check_accepted(disk, current);
+    }
     View { current, states }
+}
+
+/// Where gates were overridden for what is current, its own file says so as the journal does.
+#[track_caller]
+fn check_accepted(disk: &SimDisk, current: &GenerationName) {
+    let lines = store(disk).journal().unwrap();
+    let made_current = lines.iter().rev().find(|line| match &line.event {
+        Event::Published { generation, .. } => generation == current,
+        Event::RolledBack { to, .. } => to == current,
+        _ => false,
+    });
+    let Some(JournalLine { event: Event::Published { overrode, gates, .. }, why, .. }) = made_current else {
+        return;
+    };
+    let publication = publication(disk, current);
+    let figures: Vec<_> = publication.gates.iter().map(GateFigures::from).collect();
+    match publication.accepted {
+        Some(accepted) if !overrode.is_empty() => {
+            assert_eq!((&accepted.gates, Some(accepted.reason)), (overrode, why.clone()));
+            assert_eq!(&figures, gates);
+        }
+        None => assert!(overrode.is_empty(), "{current} says nothing of {overrode:?}"),
+        Some(_) => {}
+    }
+}
+
+fn publication(disk: &SimDisk, name: &GenerationName) -> Publication {
+    serde_json::from_slice(&disk.read(&format!("{name}/{PUBLICATION_FILE}")).unwrap()).unwrap()
 }
 
 #[track_caller]
@@ -151,10 +183,9 @@ fn check_whole(disk: &SimDisk, name: &GenerationName, signed: bool) {
             assert_eq!(found, *bytes, "{name}/{file}");
         }
     }
-    let publication = disk.read(&format!("{name}/{PUBLICATION_FILE}")).unwrap();
-    let parsed: Publication = serde_json::from_slice(&publication).unwrap();
-    assert_eq!(parsed.generation, *name);
+    assert_eq!(publication(disk, name).generation, *name);
     if signed {
+        let publication = disk.read(&format!("{name}/{PUBLICATION_FILE}")).unwrap();
         let signature = disk.read(&format!("{name}/{PUBLICATION_FILE}{SIGNATURE_SUFFIX}")).unwrap();
         let checked = check_signature(&signature, &publication, &[signing_key().public()]);
         assert_eq!(checked, Ok(()), "of {name}");

@@ -16,6 +16,7 @@ use sim::{Fault, SimDisk, Step};
 use tree::Survival;
 
 use crate::builder::{BuildOptions, build};
+use crate::disk::Disk;
 use crate::journal::Event;
 use crate::open::open_current;
 use crate::store_error::StoreError;
@@ -289,6 +290,30 @@ fn a_real_build_goes_on_from_any_power_cut_in_a_builder() {
         let left_behind: Vec<_> =
             names.filter(|name| name.starts_with('.') && !name.ends_with("lock")).collect();
         assert_eq!(left_behind, [""; 0], "step {step}");
+    }
+}
+
+/// Whoever looks takes no lock: what they see is one of the states, whatever others do between the files that they read,
+/// one command or two.
+#[test]
+fn what_is_read_while_others_change_it_is_of_one_moment() {
+    let lived = Lived::new(false);
+    let pairs = (1..=2).flat_map(|count| lived.moments.windows(count));
+    for (moments, file) in pairs.flat_map(|moments| ["journal.ndjson", "CURRENT"].map(|file| (moments, file)))
+    {
+        let disk = moments[0].before.after_kill();
+        let commands: Vec<_> = moments.iter().map(|moment| LIFE[moment.number].0).collect();
+        if disk.read(file).is_err() {
+            continue;
+        }
+        let (other, theirs) = (disk.clone(), commands.clone());
+        disk.after_read(file, move || {
+            theirs.iter().for_each(|command| run(&other, *command, false).unwrap())
+        });
+        let listed = store(&disk).list().unwrap();
+        let seen: Vec<_> = listed.iter().map(|listed| (listed.generation, listed.state)).collect();
+        let mut views = moments.iter().flat_map(|moment| &moment.views);
+        assert!(views.any(|view| view.states == seen), "{commands:?} after {file} was read: {seen:?}");
     }
 }
 

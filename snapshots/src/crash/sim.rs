@@ -57,6 +57,8 @@ struct State {
     fault: Option<(usize, Fault)>,
     syncs_lie: bool,
     off: bool,
+    /// Done once that file was read.
+    after_read: Option<(String, Box<dyn FnOnce() + Send>)>,
     random: Random,
 }
 
@@ -68,7 +70,8 @@ impl SimDisk {
 
     fn with(nodes: Vec<Node>, random: Random) -> SimDisk {
         let (locks, steps) = (BTreeSet::new(), Vec::new());
-        let state = State { nodes, locks, steps, fault: None, syncs_lie: false, off: false, random };
+        let (fault, after_read) = (None, None);
+        let state = State { nodes, locks, steps, fault, syncs_lie: false, off: false, after_read, random };
         SimDisk(Arc::new(Mutex::new(state)))
     }
 
@@ -91,6 +94,11 @@ impl SimDisk {
     /// Makes syncs do nothing, and say that all is well.
     pub(super) fn let_syncs_lie(&self) {
         self.0.lock().syncs_lie = true;
+    }
+
+    /// Sets what somebody else does right after that file is read the next time.
+    pub(super) fn after_read(&self, name: &str, act: impl FnOnce() + Send + 'static) {
+        self.0.lock().after_read = Some((name.to_owned(), Box::new(act)));
     }
 
     /// The disk after a power cut at this moment, as the next start finds it. The same seed gives the same disk; this
@@ -263,7 +271,13 @@ impl Disk for SimDisk {
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut state = self.powered()?;
         let node = state.find(name)?;
-        Ok(state.nodes[node].file().ok_or(io::ErrorKind::IsADirectory)?.cached.clone())
+        let bytes = state.nodes[node].file().ok_or(io::ErrorKind::IsADirectory)?.cached.clone();
+        let act = state.after_read.take_if(|(of, _)| of == name);
+        drop(state);
+        if let Some((_, act)) = act {
+            act();
+        }
+        Ok(bytes)
     }
 
     fn length(&self, name: &str) -> io::Result<u64> {

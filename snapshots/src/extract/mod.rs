@@ -18,8 +18,8 @@ use thiserror::Error;
 pub(crate) use blocks::{Block, BlockReader};
 pub(crate) use cells::{CellReader, Cells};
 pub(crate) use header::{Column, Columns};
-pub use parquet::RowGroupColumn;
 pub(crate) use parquet::{Batch, ParquetExtract};
+pub use parquet::{PageTooLarge, RowGroupColumn};
 pub(crate) use row::{CheckedRow, RowCells, RowChecker, WarningCounts};
 pub use row::{RejectRule, Warning};
 
@@ -130,6 +130,16 @@ pub enum ExtractError {
         /// What is wrong there.
         source: ParquetError,
     },
+    /// A page of a column of a Parquet file that takes more memory than is given to one.
+    #[error(
+        "{place}: {source}; write the Parquet file again with smaller pages, or copy it again if it is damaged"
+    )]
+    ParquetPageTooLarge {
+        /// Where.
+        place: RowGroupColumn,
+        /// What is too large.
+        source: PageTooLarge,
+    },
     /// A Parquet file of which only the owner of its keys can read a row.
     #[error("the Parquet file is encrypted; export it again without encryption")]
     ParquetEncrypted,
@@ -194,6 +204,7 @@ impl ExtractError {
             | ExtractError::Empty
             | ExtractError::ParquetFooter { .. }
             | ExtractError::ParquetPages { .. }
+            | ExtractError::ParquetPageTooLarge { .. }
             | ExtractError::ParquetEncrypted
             | ExtractError::ParquetCodec { .. }
             | ExtractError::ColumnType { .. }

@@ -1,5 +1,6 @@
 //! Gates that are overridden: the reason, and a `publication.json` that says how the gates judged this time. The one
-//! file of a placed generation that is ever replaced.
+//! file of a placed generation that is ever replaced, and only then: before the line in the journal, so that no
+//! generation becomes current against a gate without its own file saying who let it through.
 
 use std::io;
 
@@ -37,12 +38,12 @@ impl Store {
         Acceptance { reason: reason.to_owned(), gates, by: self.by.clone(), at: Timestamp::now() }
     }
 
-    /// Writes into `publication.json` how the gates judged this time, where that differs from what it says.
+    /// Writes into `publication.json` how the gates judged this time, and who overrode them.
     pub(super) fn rewrite_publication(
         &self,
         name: &GenerationName,
         gates: &[GateOutcome],
-        accepted: Option<&Acceptance>,
+        accepted: &Acceptance,
         key: Option<&SigningKey>,
     ) -> Result<(), StoreError> {
         let path = format!("{name}/{PUBLICATION_FILE}");
@@ -53,15 +54,12 @@ impl Store {
             fault: error.to_string(),
         };
         let mut publication: Publication = serde_json::from_slice(&bytes).map_err(fault)?;
-        if accepted.is_none() && publication.gates.iter().all(|outcome| outcome.passed) {
-            return Ok(());
-        }
         let signed = self.disk.length(&signature).is_ok();
         if signed && key.is_none() {
             return Err(StoreError::SigningKey { name: *name });
         }
         publication.gates = gates.to_vec();
-        publication.accepted = accepted.cloned().or(publication.accepted);
+        publication.accepted = Some(accepted.clone());
         let bytes = json_file(&publication);
         let folder = name.to_string();
         self.disk.protect(&folder, OPEN_FOLDER_MODE).map_err(self.failed("protect", &folder))?;

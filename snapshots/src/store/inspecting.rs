@@ -9,14 +9,14 @@ use crate::content::Content;
 use crate::gates::GateLimits;
 use crate::generation::GenerationName;
 use crate::inspection::{
-    InspectedFile, InspectedSignature, Inspection, SignatureState, gate_reports, next_step,
+    InspectedFile, InspectedSignature, Inspection, SignatureState, Standing, gate_reports, next_step,
 };
 use crate::journal::{Event, Journal, JournalLine};
 use crate::open::{CONTENT_FILE, OpenError};
 use crate::publication::{PUBLICATION_FILE, Publication};
 use crate::rejects::{REJECTS_FOLDER, rejects_name};
 use crate::signing::{PublicKey, SIGNATURE_SUFFIX, SignatureFault, check_signature, signing_key_id};
-use crate::states::State;
+use crate::states::{State, last_retired};
 use crate::store_error::StoreError;
 
 impl Store {
@@ -32,8 +32,10 @@ impl Store {
     ) -> Result<Inspection, StoreError> {
         let content = self.read_content(name)?;
         let publication = self.read_publication(name)?;
-        let (journal, current) = (self.read_journal()?.0, self.read_current()?);
-        let listed = self.listed(&journal, current)?.into_iter().find(|listed| listed.generation == *name);
+        let (journal, current) = self.read_states()?;
+        let all = self.listed(&journal, current)?;
+        let rollback_target = last_retired(&all).filter(|target| self.check_whole(target).is_ok());
+        let listed = all.into_iter().find(|listed| listed.generation == *name);
         let listed = listed.ok_or_else(|| self.unknown(*name))?;
         let rejects_path = self.rejects_path(name, &publication);
         let mut outcomes = self.judge_against(&journal, current, name, &content, limits)?;
@@ -41,13 +43,16 @@ impl Store {
             outcomes = outcomes.into_iter().map(|outcome| outcome.with_rejects(path)).collect();
         }
         let gates = gate_reports(limits, outcomes);
+        let files = self.files(name, &content)?;
+        let whole = files.iter().all(|file| file.whole);
+        let standing = Standing { listed: &listed, any_current: current.is_some(), rollback_target, whole };
         let signatures = [CONTENT_FILE, PUBLICATION_FILE].map(|file| self.signature(name, file, public_keys));
         Ok(Inspection {
             generation: *name,
             current: listed.state == State::Published,
-            next: next_step(&self.dir, &listed, &gates),
+            next: next_step(&self.dir, &standing, &gates),
             counts: (&content).into(),
-            files: self.files(name, &content)?,
+            files,
             signatures: signatures.into_iter().collect::<Result<_, _>>()?,
             rejects_path,
             journal: lines_about(&journal, name),

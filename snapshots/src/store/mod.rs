@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::content::Content;
 use crate::disk::{Disk, RealDisk, create_synced};
-use crate::gates::{GateLimits, GateOutcome};
+use crate::gates::{GateFigures, GateLimits, GateOutcome};
 use crate::generation::GenerationName;
 use crate::journal::{Event, JournalLine};
 use crate::signing::SigningKey;
@@ -89,8 +89,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`], when the folder or the journal cannot be read.
     pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
-        let journal = self.read_journal()?.0;
-        self.listed(&journal, self.read_current()?)
+        let (journal, current) = self.read_states()?;
+        self.listed(&journal, current)
     }
 
     /// Where a rollback leads when no generation is named; none where none was current before.
@@ -125,9 +125,12 @@ impl Store {
         }
         let (gates, refused) = held.judge(name, &content, &options.limits)?;
         let accepted = self.accept(name, refused, options.accept.as_deref())?;
-        self.rewrite_publication(name, &gates, accepted.as_ref(), options.signing_key.as_ref())?;
+        if let Some(accepted) = &accepted {
+            self.rewrite_publication(name, &gates, accepted, options.signing_key.as_ref())?;
+        }
         let overrode = accepted.map(|accepted| accepted.gates).unwrap_or_default();
-        let event = Event::Published { generation: *name, before, overrode };
+        let figures = gates.iter().map(GateFigures::from).collect();
+        let event = Event::Published { generation: *name, before, overrode, gates: figures };
         held.switch(event, name, options.accept.clone())?;
         Ok(Published { generation: *name, before, gates })
     }

@@ -37,6 +37,20 @@ impl Store {
         Ok((journal, torn))
     }
 
+    /// The journal and what is current, of one moment: others may switch while they are read, and a journal from before
+    /// beside what is current afterwards would show what was just taken back as retired.
+    pub(super) fn read_states(&self) -> Result<(Journal, Option<GenerationName>), StoreError> {
+        let mut current = self.read_current()?;
+        loop {
+            let journal = self.read_journal()?.0;
+            let again = self.read_current()?;
+            if again == current {
+                return Ok((journal, current));
+            }
+            current = again;
+        }
+    }
+
     /// The generation's `content.json`, if its binary files have the lengths that stand there. Servers check
     /// every byte; a rollback must not wait for that.
     pub(super) fn check_whole(&self, name: &GenerationName) -> Result<Content, StoreError> {

@@ -2,17 +2,19 @@
 //! with one change of each kind.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use engine::{Care, Day, Decision, IdKind, MobileKey, Person, PersonId, Snapshot, Status, decide};
 use proptest::prelude::*;
 use proptest::sample::select;
 use snapshots::{
-    BuildOptions, Change, Diff, DiffOptions, GenerationName, Reveal, build, diff, open_generation,
+    BuildOptions, Change, Diff, DiffOptions, GenerationName, PublicKey, Reveal, SigningKey, build, diff,
+    open_generation,
 };
 
-use crate::support::{HEADER, as_of, build_file, data, mobile_key};
+use crate::support::{HEADER, as_of, build_file, build_with, data, mobile_key};
 
 /// People who may be in the random extracts, of both kinds and in several parts of the ID space.
 const POOL: [(IdKind, u64); 10] = [
@@ -287,7 +289,7 @@ fn a_damaged_generation_is_refused_by_name_and_the_date_is_that_asked_for() {
     assert_eq!(on("2026-12-01").unwrap().changes.end_earlier, 1);
     assert_eq!(on("2026-12-02").unwrap().changes.lost_cover, 1);
     let folder = snapshots.join(names[1].to_string());
-    let permissions = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    let permissions = |mode| Permissions::from_mode(mode);
     fs::set_permissions(&folder, permissions(0o700)).unwrap();
     fs::set_permissions(folder.join("records.bin"), permissions(0o600)).unwrap();
     let mut bytes = fs::read(folder.join("records.bin")).unwrap();
@@ -298,4 +300,37 @@ fn a_damaged_generation_is_refused_by_name_and_the_date_is_that_asked_for() {
         error.starts_with(&format!("cannot open {}: ", names[1])) && error.contains("records.bin"),
         "{error}"
     );
+}
+
+#[test]
+fn with_a_public_key_both_signatures_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let names = ["2026-11-21", "2026-11-22"].map(|day| {
+        let report = build_with(&data("extract.csv"), dir.path(), |options| {
+            options.as_of = Day::parse(day).unwrap();
+            options.accept = Some("a test".to_owned());
+            options.signing_key = Some(key.clone());
+        });
+        report.unwrap().generation.parse::<GenerationName>().unwrap()
+    });
+    let compare = |public_keys: &[PublicKey]| {
+        let (dir, [from, to]) = (dir.path(), names);
+        diff(&DiffOptions { dir, from, to, service_date: None, public_keys, progress: &|_, _| {} }, None)
+    };
+    compare(&[key.public()]).unwrap();
+    let folder = dir.path().join(names[0].to_string());
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    let publication = folder.join("publication.json");
+    fs::set_permissions(&publication, Permissions::from_mode(0o600)).unwrap();
+    let text = fs::read_to_string(&publication).unwrap();
+    fs::write(&publication, text.replace("a test", "a jest")).unwrap();
+    let error = compare(&[key.public()]).unwrap_err().to_string();
+    assert!(error.contains(&format!("cannot open {}", names[0])), "{error}");
+    assert!(error.contains("publication.json: its signature does not fit its bytes"), "{error}");
+    compare(&[]).unwrap();
+    fs::write(&publication, text).unwrap();
+    fs::remove_file(folder.join("publication.json.sig")).unwrap();
+    let error = compare(&[key.public()]).unwrap_err().to_string();
+    assert!(error.contains("publication.json is not signed"), "{error}");
 }

@@ -88,11 +88,101 @@ fn what_was_overridden_stands_in_publication_and_journal() {
     assert!(before <= accepted.at && accepted.at <= Timestamp::now());
     let [built, published] = &inspection.journal[..] else { panic!("{:?}", inspection.journal) };
     assert_eq!(built.event, Event::Built { generation: name });
-    let overrode = vec![Gate::Rejected, Gate::Incomplete];
-    assert_eq!(published.event, Event::Published { generation: name, before: None, overrode });
+    let Event::Published { generation, before, overrode, gates } = &published.event else { panic!() };
+    assert_eq!((*generation, *before), (name, None));
+    assert_eq!(overrode, &[Gate::Rejected, Gate::Incomplete]);
+    let refusing: Vec<_> = gates.iter().filter(|gate| !gate.passed).map(|gate| gate.gate).collect();
+    assert_eq!(&refusing, overrode);
     assert_eq!(published.why.as_deref(), Some("a first night"));
     let journal = fs::read_to_string(dir.path().join("journal.ndjson")).unwrap();
     assert!(journal.contains(r#""overrode":["rejected","incomplete"]"#), "{journal}");
+}
+
+/// What the last line of the journal says of a gate: whether it passed, by which limit.
+fn last_judged(dir: &Path, of: Gate) -> (bool, Option<f64>) {
+    let line = Store::new(dir, "tester").journal().unwrap().pop().unwrap();
+    let Event::Published { gates, .. } = line.event else { panic!("{line:?}") };
+    let figures = gates.iter().find(|figures| figures.gate == of).unwrap();
+    (figures.passed, figures.limit)
+}
+
+#[test]
+fn each_publication_is_judged_in_the_journal_and_the_file_tells_of_the_build() {
+    let (dir, name) = refused();
+    let path = dir.path().join(name.to_string()).join("publication.json");
+    let built = fs::read_to_string(&path).unwrap();
+    let limits = GateLimits { max_rejected: 0.03, max_incomplete: 0.03, ..GateLimits::default() };
+    let options = PublishOptions { limits: limits.clone(), ..PublishOptions::default() };
+    Store::new(dir.path(), "tester").publish(&name, &options).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), built, "nothing was overridden");
+    assert_eq!(last_judged(dir.path(), Gate::Rejected), (true, Some(0.03)));
+
+    // Another one in its place, and then it once more, by other limits.
+    let other = build_with(&data("extract.csv"), dir.path(), |options| {
+        options.as_of = engine::Day::parse("2026-11-23").unwrap();
+        options.limits = GateLimits { max_covered_change: 1.0, ..limits.clone() };
+    });
+    assert_eq!(inspect(dir.path(), &name).compared_with, Some(other.unwrap().generation.parse().unwrap()));
+    let limits = GateLimits { max_rejected: 0.04, allow_older: true, max_covered_change: 1.0, ..limits };
+    let options = PublishOptions { limits, ..PublishOptions::default() };
+    Store::new(dir.path(), "tester").publish(&name, &options).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), built);
+    assert_eq!(last_judged(dir.path(), Gate::Rejected), (true, Some(0.04)));
+    assert_eq!(last_judged(dir.path(), Gate::AsOf), (true, None));
+}
+
+#[test]
+fn gates_and_acceptance_in_the_file_are_of_one_judgement() {
+    let (dir, name) = refused();
+    let store = Store::new(dir.path(), "tester");
+    let accept = |reason: &str| PublishOptions { accept: Some(reason.to_owned()), ..Default::default() };
+    store.publish(&name, &accept("a first night")).unwrap();
+    let as_of = engine::Day::parse("2026-11-23").unwrap();
+    let build = |options: &mut snapshots::BuildOptions<'_>| {
+        options.as_of = as_of;
+        options.accept = Some("a second".to_owned());
+    };
+    build_with(&data("extract.csv"), dir.path(), build).unwrap();
+    // By limits that let it through nothing is overridden, and what was accepted before goes on standing there.
+    let before = inspect(dir.path(), &name).publication;
+    let limits = GateLimits {
+        max_rejected: 1.0,
+        max_incomplete: 1.0,
+        max_covered_change: 1.0,
+        allow_older: true,
+        ..GateLimits::default()
+    };
+    store.publish(&name, &PublishOptions { limits, ..Default::default() }).unwrap();
+    assert_eq!(inspect(dir.path(), &name).publication, before);
+    let gate_names = |gates: &[snapshots::GateOutcome]| {
+        gates.iter().filter(|outcome| !outcome.passed).map(|outcome| outcome.gate).collect::<Vec<_>>()
+    };
+    let accepted = before.accepted.unwrap();
+    assert_eq!((accepted.reason.as_str(), &accepted.gates), ("a first night", &gate_names(&before.gates)));
+    // Overridden once more, both are of this time.
+    build_with(&data("extract.csv"), dir.path(), build).unwrap();
+    store.publish(&name, &accept("a third night")).unwrap();
+    let after = inspect(dir.path(), &name).publication;
+    let accepted = after.accepted.unwrap();
+    assert_eq!((accepted.reason.as_str(), &accepted.gates), ("a third night", &gate_names(&after.gates)));
+    assert!(accepted.gates.contains(&Gate::AsOf), "{accepted:?}");
+}
+
+#[test]
+fn only_what_overrides_the_gates_of_a_signed_generation_needs_the_key() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), SigningKey::from_bytes(&[1; 32]));
+    let sign = |options: &mut snapshots::BuildOptions<'_>| options.signing_key = Some(key.clone());
+    let error = build_with(&data("extract.csv"), dir.path(), sign).unwrap_err();
+    let BuildError::Refused { folder, .. } = error else { panic!("{error}") };
+    let name = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let store = Store::new(dir.path(), "tester");
+    let accept = PublishOptions { accept: Some("a test".to_owned()), ..Default::default() };
+    let error = store.publish(&name, &accept).unwrap_err().to_string();
+    assert!(error.contains("is signed") && error.contains("--signing-key"), "{error}");
+    let limits = GateLimits { max_rejected: 0.03, max_incomplete: 0.03, ..GateLimits::default() };
+    store.publish(&name, &PublishOptions { limits, ..Default::default() }).unwrap();
+    let inspected = store.inspect(&name, &GateLimits::default(), &[key.public()]).unwrap();
+    assert!(inspected.signatures.iter().all(|signature| signature.state == SignatureState::Valid));
 }
 
 #[test]
@@ -191,4 +281,39 @@ fn a_file_that_is_cut_off_or_missing_is_told() {
     let missing = file("index.bin");
     assert_eq!((missing.whole, missing.length), (false, None));
     assert!(missing.listed_length.is_some() && missing.blake3.is_some());
+}
+
+#[test]
+fn only_what_is_possible_is_offered_next() {
+    let (dir, names) = published(&["2026-11-21", "2026-11-22"]);
+    let dir = snapshots(&dir);
+    let store = Store::new(&dir, "tester");
+    let next = |name: &GenerationName| inspect(&dir, name).next;
+    let back = format!("rollback --snapshots {}` goes back to {}", dir.display(), names[0]);
+    assert!(next(&names[1]).contains(&back), "{}", next(&names[1]));
+    // Cut off, it is neither gone back to nor published.
+    let records = dir.join(names[0].to_string()).join("records.bin");
+    let whole = fs::read(&records).unwrap();
+    fs::set_permissions(&records, Permissions::from_mode(0o600)).unwrap();
+    fs::write(&records, "short").unwrap();
+    assert!(next(&names[1]).ends_with("none before it that a rollback could lead to"), "{}", next(&names[1]));
+    assert!(next(&names[0]).starts_with("it is damaged"), "{}", next(&names[0]));
+    store.rollback(None, None).unwrap_err();
+    fs::write(&records, whole).unwrap();
+    // The one before the first is none.
+    store.rollback(None, None).unwrap();
+    assert!(next(&names[0]).ends_with("none before it that a rollback could lead to"), "{}", next(&names[0]));
+    store.rollback(None, None).unwrap_err();
+}
+
+#[test]
+fn without_a_current_one_what_was_retired_is_published() {
+    let (dir, names) = published(&["2026-11-21", "2026-11-22"]);
+    let dir = snapshots(&dir);
+    fs::remove_file(dir.join("CURRENT")).unwrap();
+    let store = Store::new(&dir, "tester");
+    store.rollback(Some(names[0]), None).unwrap_err();
+    let next = inspect(&dir, &names[0]).next;
+    assert!(next.starts_with("no gate refuses it; `estehqaq snapshot publish"), "{next}");
+    store.publish(&names[0], &PublishOptions::default()).unwrap();
 }

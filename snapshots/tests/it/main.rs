@@ -7,6 +7,7 @@ mod inspecting;
 mod kill;
 mod messy_extract;
 mod parquet;
+mod parquet_claims;
 mod parquet_writer;
 mod poisoned;
 mod publishing;

@@ -137,3 +137,47 @@ fn a_damaged_journal_stops_changes_and_says_so() {
     assert_eq!(store.journal().unwrap().len(), 5);
     assert_eq!(fs::read_to_string(snapshots(&dir).join("journal.torn")).unwrap(), "{\"seq\":5,\"at");
 }
+
+/// As commands and the admin endpoints of several services do: each opens the folder by itself.
+#[test]
+fn many_who_switch_at_once_leave_one_history() {
+    let (dir, names) = published(&["2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22"]);
+    let dir = &snapshots(&dir);
+    let options = PublishOptions { accept: Some("a test".to_owned()), ..Default::default() };
+    std::thread::scope(|scope| {
+        for (number, name) in names.iter().enumerate() {
+            let options = &options;
+            scope.spawn(move || {
+                let store = Store::new(dir, format!("operator {number}"));
+                for turn in 0..10 {
+                    store.publish(name, options).unwrap();
+                    if turn % 3 == number % 3 {
+                        // Nothing to go back to is no fault: all others may have been taken back.
+                        let _ = store.rollback(None, None);
+                    }
+                    let listed = store.list().unwrap();
+                    let published = listed.iter().filter(|listed| listed.state == State::Published).count();
+                    assert_eq!(published, 1, "{listed:?}");
+                }
+            });
+        }
+    });
+    let (mut current, mut switches) = (None, 0);
+    for line in Store::new(dir, "tester").journal().unwrap() {
+        switches += 1;
+        match line.event {
+            Event::Built { .. } => {}
+            Event::Published { generation, before, .. } => {
+                assert_eq!(before, current, "line {}", line.seq);
+                current = Some(generation);
+            }
+            Event::RolledBack { generation, to } => {
+                assert_eq!(Some(generation), current, "line {}", line.seq);
+                current = Some(to);
+            }
+            event => panic!("{event:?}"),
+        }
+    }
+    assert_eq!(read_current(dir).ok(), current);
+    assert!(switches > 20, "{switches}");
+}

@@ -163,3 +163,71 @@ fn verify_names_a_damaged_file() {
     folder.write("snapshots/CURRENT", "../elsewhere\n");
     folder.run(VERIFY).refused(1, &["CURRENT does not name a generation", "publish one again"]);
 }
+
+/// A generation whose files can be changed.
+fn writable(folder: &Folder, name: &str) -> PathBuf {
+    let generation = folder.path("snapshots").join(name);
+    fs::set_permissions(&generation, Permissions::from_mode(0o750)).unwrap();
+    for entry in fs::read_dir(&generation).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o640)).unwrap();
+    }
+    generation
+}
+
+#[test]
+fn verify_opens_any_generation_by_its_name() {
+    let folder = Folder::with_snapshot();
+    let first = generation(&folder);
+    folder.build(&["--as-of", "2026-11-23", "--accept", "a second night"]).ok();
+    let second = generation(&folder);
+    let by_name = format!(" {first}");
+    let named = [("", &second), (" current", &second), (" previous", &first), (by_name.as_str(), &first)];
+    for (named, name) in named {
+        let told = folder.run(&format!("{VERIFY}{named}")).ok();
+        assert!(told.starts_with(&format!("{name} is whole: 3140 people")), "{named}: {told}");
+    }
+    // One byte in the middle of a file as long as before: only who reads all of it sees that.
+    let records = writable(&folder, &first).join("records.bin");
+    let mut bytes = fs::read(&records).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&records, bytes).unwrap();
+    folder.run(&format!("{VERIFY} {first}")).refused(1, &[&first, "records.bin"]);
+    folder.run(VERIFY).ok();
+    folder.run(&format!("{VERIFY} 2026-11-22-000000000000")).refused(1, &["2026-11-22-000000000000"]);
+    folder.run(&format!("{VERIFY} yesterday")).refused(2, &["current or previous"]);
+}
+
+#[test]
+fn verify_checks_the_signatures_of_the_one_named() {
+    let folder = Folder::with_snapshot();
+    let unsigned = generation(&folder);
+    folder.run("snapshot keygen --signing-key sign.key --public-key public.key").ok();
+    folder.build(&["--as-of", "2026-11-23", "--accept", "a test", "--signing-key", "sign.key"]).ok();
+    let signed = generation(&folder);
+    let verify = format!("{VERIFY} --public-key public.key");
+    folder.run(&format!("{verify} {signed}")).ok();
+    folder.run(&format!("{verify} {unsigned}")).refused(1, &["content.json is not signed"]);
+    let publication = writable(&folder, &signed).join("publication.json");
+    let text = fs::read_to_string(&publication).unwrap();
+    fs::write(&publication, text.replace("a test", "a jest")).unwrap();
+    folder.run(&verify).refused(1, &["publication.json", "does not fit its bytes"]);
+}
+
+/// As if its builder, or this program, had a fault: the name fits the bytes, and the bytes say something else.
+#[test]
+fn verify_asks_the_self_test() {
+    let folder = Folder::with_snapshot();
+    let from = writable(&folder, &generation(&folder));
+    let text = fs::read_to_string(from.join("content.json")).unwrap();
+    let wrong = text.replacen("\"reason\": \"active\"", "\"reason\": \"ended\"", 1);
+    let as_of = engine::Day::parse(AS_OF).unwrap();
+    let name = snapshots::GenerationName::of_content(as_of, wrong.as_bytes()).to_string();
+    let to = folder.path("snapshots").join(&name);
+    fs::create_dir(&to).unwrap();
+    for file in ["index.bin", "records.bin"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    fs::write(to.join("content.json"), wrong).unwrap();
+    folder.run(&format!("{VERIFY} {name}")).refused(1, &[&name, "the self-test failed", "instead of `ended"]);
+}

@@ -1,5 +1,6 @@
 //! Batches of rows from one row group after the other. The columns of a batch are decoded on all cores.
 
+use parquet::errors::ParquetError;
 use rayon::prelude::*;
 
 use super::column::{ColumnDecoder, ColumnFault, ColumnText};
@@ -109,11 +110,22 @@ impl<'a> Batches<'a> {
 
     fn error(&self, column: Column, fault: ColumnFault) -> ExtractError {
         match fault {
-            ColumnFault::Pages(source) => ExtractError::ParquetPages { place: self.place(column), source },
+            ColumnFault::Pages(source) => pages_error(self.place(column), source),
             ColumnFault::InvalidUtf8(row) => ExtractError::InvalidUtf8 { line: self.next_line + row as u64 },
             ColumnFault::TooLong => {
                 ExtractError::CellsTooLong { line: self.next_line, column: column.name() }
             }
         }
+    }
+}
+
+/// What is too large may be whole: there is something else to do about it than about damage.
+fn pages_error(place: RowGroupColumn, source: ParquetError) -> ExtractError {
+    match source {
+        ParquetError::External(inner) => match inner.downcast() {
+            Ok(source) => ExtractError::ParquetPageTooLarge { place, source: *source },
+            Err(inner) => ExtractError::ParquetPages { place, source: ParquetError::External(inner) },
+        },
+        source => ExtractError::ParquetPages { place, source },
     }
 }

@@ -3,15 +3,13 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use parquet::basic::Encoding;
-use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::column::reader::{ColumnReaderImpl, get_column_reader, get_typed_column_reader};
 use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::Source;
+use super::pages::CheckedPages;
 use super::schema::{Form, Plan};
 
 /// Values that are decoded before they become text: each takes 32 bytes until then.
@@ -64,9 +62,7 @@ impl ColumnDecoder {
         group: &RowGroupMetaData,
         plan: &Plan,
     ) -> Result<ColumnDecoder, ParquetError> {
-        let rows = usize::try_from(group.num_rows())?;
-        let pages = SerializedPageReader::new(Arc::clone(source), group.column(plan.leaf), rows, None)?;
-        let pages = Box::new(CheckedPages { pages, dictionary: false });
+        let pages = Box::new(CheckedPages::new(source, group, plan)?);
         let reader = get_column_reader(Arc::clone(&plan.descriptor), pages);
         Ok(match (plan.form, plan.descriptor.physical_type()) {
             (Form::Null, _) => ColumnDecoder::Null,
@@ -179,49 +175,6 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// Pages as the crate reads them, but a page that needs a dictionary must have one: the decoder panics without. And a
-/// dictionary must have room for its values, each of four bytes at least: the decoder makes room for all beforehand, and
-/// no panic but the end of the process comes of what memory cannot hold.
-struct CheckedPages {
-    pages: SerializedPageReader<Source>,
-    dictionary: bool,
-}
-
-impl PageReader for CheckedPages {
-    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
-        let page = self.pages.get_next_page()?;
-        if let Some(page) = &page {
-            self.dictionary |= page.is_dictionary_page();
-            if page.is_dictionary_page() && page.num_values() as usize > page.buffer().len() / 4 {
-                return Err(ParquetError::General(
-                    "a dictionary shorter than its number of values".to_owned(),
-                ));
-            }
-            let needs = matches!(page.encoding(), Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY);
-            if needs && !self.dictionary {
-                return Err(ParquetError::General("a page without the dictionary it needs".to_owned()));
-            }
-        }
-        Ok(page)
-    }
-
-    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
-        self.pages.peek_next_page()
-    }
-
-    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
-        self.pages.skip_next_page()
-    }
-}
-
-impl Iterator for CheckedPages {
-    type Item = Result<Page, ParquetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.get_next_page().transpose()
-    }
 }
 
 #[cfg(test)]

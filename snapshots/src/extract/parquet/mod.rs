@@ -6,8 +6,13 @@ mod batch;
 mod column;
 #[cfg(test)]
 mod damage_tests;
+mod delta;
+mod footer;
+mod page_size;
+mod pages;
 mod schema;
 mod source;
+mod thrift;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +28,8 @@ use parquet::file::metadata::{
 use super::ExtractError;
 use super::header::COLUMNS;
 pub(crate) use batch::{BATCH_ROWS_MAX, Batch, Batches};
+use footer::check_schema;
+pub use page_size::PageTooLarge;
 use schema::{Plan, plan_columns};
 pub(crate) use source::Source;
 
@@ -42,6 +49,7 @@ impl ParquetExtract {
     /// Reads the footer, finds the columns, and checks what the footer says of them.
     pub(crate) fn open(path: &Path, file: File) -> Result<ParquetExtract, ExtractError> {
         let source = Source::new(path, file)?;
+        check_schema(&source).map_err(|source| ExtractError::ParquetFooter { source })?;
         let metadata = caught(|| ParquetMetaDataReader::new().parse_and_finish(&source));
         let metadata = metadata.map_err(|source| ExtractError::ParquetFooter { source })?;
         let plans = plan_columns(metadata.file_metadata().schema_descr())?;
@@ -130,7 +138,7 @@ impl ParquetExtract {
 }
 
 /// Runs what reads bytes that nobody has checked. The crate's decoders hold assertions that damaged files can fail, and
-/// there is no way to check pages from outside before they are decoded: so a panic there is an error like any other.
+/// only what they would make room for is checked before (`footer`, `pages`): so a panic there is an error like any other.
 /// What panicked is not used again. The panic still shows on stderr, with its place in the crate.
 fn caught<T, E: From<ParquetError>>(read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
