@@ -1,11 +1,15 @@
 //! Group commit: a bounded queue, and one thread that writes all that waits in one go, syncs once, and tells.
 //!
+//! Syncs of few entries begin no closer together than an interval: each costs the machine as much as many entries do,
+//! and one that runs out of processor time stalls for longer than any interval.
+//!
 //! An entry gets its sequence when it enters the queue. A batch is written only after the one before was synced.
 //! After a failed write or sync nothing is written any more and no sync is tried again: what the system then holds
 //! in memory tells nothing about the disk.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -19,6 +23,9 @@ use crate::segment::Segment;
 use crate::tracking_code::SEQUENCE_MAX;
 use crate::waiters::Waiters;
 use crate::writer::Writer;
+
+/// So many entries wait for no interval: among them a sync costs each one little.
+const MANY: usize = 16;
 
 /// What appending threads and the commit thread share.
 pub(crate) struct Shared {
@@ -48,8 +55,8 @@ struct Queue {
     /// The sequence of the next record to come.
     next_sequence: u64,
     state: State,
-    /// Whether the commit thread sleeps.
-    asleep: bool,
+    /// With how many records the commit thread is to be woken, if it sleeps.
+    wake_at: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,7 +101,7 @@ impl Shared {
                 records: Vec::with_capacity(queue_len_max.min(BATCH_LEN_MAX as usize)),
                 next_sequence: sequence + 1,
                 state: State::Running,
-                asleep: false,
+                wake_at: None,
             }),
             work: Condvar::new(),
             durable: AtomicU64::new(sequence),
@@ -122,9 +129,10 @@ impl Shared {
         }
         queue.records.extend(records.take(count));
         queue.next_sequence += count as u64;
-        let asleep = std::mem::take(&mut queue.asleep);
+        let len = queue.records.len();
+        let is_enough = queue.wake_at.take_if(|wake_at| len >= *wake_at).is_some();
         drop(queue);
-        if asleep {
+        if is_enough {
             self.work.notify_one();
         }
         Ok(Queued { first, count })
@@ -163,7 +171,7 @@ impl Shared {
         if queue.state == State::Running {
             queue.state = if clean { State::Closing } else { State::Abandoned };
         }
-        queue.asleep = false;
+        queue.wake_at = None;
         drop(queue);
         self.work.notify_one();
     }
@@ -200,11 +208,18 @@ impl Shared {
         self.waiters.wake(u64::MAX);
     }
 
-    /// Waits for something to do, and moves what is queued into the empty `batch`.
-    fn next(&self, batch: &mut Vec<Record>) -> Work {
+    /// Waits for something to do, and moves what is queued into the empty `batch`: few records not before a time.
+    fn next(&self, batch: &mut Vec<Record>, not_before: Option<Instant>) -> Work {
         let mut queue = self.queue.lock();
         loop {
             if !queue.records.is_empty() {
+                let few = queue.records.len() < MANY && queue.state == State::Running;
+                if let Some(not_before) = not_before.filter(|time| few && Instant::now() < *time) {
+                    queue.wake_at = Some(MANY);
+                    self.work.wait_until(&mut queue, not_before);
+                    queue.wake_at = None;
+                    continue;
+                }
                 if queue.records.len() <= BATCH_LEN_MAX as usize {
                     std::mem::swap(&mut queue.records, batch);
                 } else {
@@ -215,7 +230,7 @@ impl Shared {
             match queue.state {
                 State::Closing => return Work::Close,
                 State::Abandoned | State::Failed => return Work::Stop,
-                State::Running => queue.asleep = true,
+                State::Running => queue.wake_at = Some(1),
             }
             self.work.wait(&mut queue);
         }
@@ -223,21 +238,23 @@ impl Shared {
 }
 
 /// The commit thread.
-pub(crate) fn run(writer: Writer, shared: &Shared) {
+pub(crate) fn run(writer: Writer, shared: &Shared, sync_interval: Duration) {
     // Should anything here panic, those who wait must hear of it.
     let guard = FailOnDrop(shared);
-    if let Err(error) = serve(writer, shared) {
+    if let Err(error) = serve(writer, shared, sync_interval) {
         tracing::error!(%error, "the ledger failed to write and takes no entries until a restart");
         return;
     }
     std::mem::forget(guard);
 }
 
-fn serve(mut writer: Writer, shared: &Shared) -> std::io::Result<()> {
+fn serve(mut writer: Writer, shared: &Shared, sync_interval: Duration) -> std::io::Result<()> {
     let mut batch = Vec::new();
+    let mut not_before = None;
     loop {
-        match shared.next(&mut batch) {
+        match shared.next(&mut batch, not_before) {
             Work::Batch => {
+                not_before = Instant::now().checked_add(sync_interval);
                 writer.write(&batch, |sequence| shared.publish(sequence))?;
                 batch.clear();
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{Care, Day, IdKind, Notices, PersonId, Reason};
 use ledger::sim::SimDisk;
@@ -32,6 +33,7 @@ pub(crate) fn options() -> Options {
         queue_len_max: 64,
         segment_len_min_bytes: segment_len(12),
         segment_len_max_bytes: segment_len(20),
+        sync_interval: Duration::ZERO,
         ahead: false,
         clock_ms: || NOW_MS,
     }

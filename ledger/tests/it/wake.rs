@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use ledger::sim::{Fault, Random, SimDisk};
 use ledger::{AppendError, Courier, Gathered, Gatherer, Ledger, Options, Receipt};
 
-use crate::support::{entry, keys, open, options, reader, segment_len};
+use crate::support::{LEDGER, entry, keys, open, options, reader, segment_len};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The task of a worker's courier: above all others, so that it is polled last.
@@ -117,6 +117,32 @@ impl Desk {
         }
         outcomes
     }
+}
+
+/// After the first one, few entries wait for the interval and share a sync; 16 do not wait.
+#[test]
+fn few_entries_share_a_sync_and_many_wait_for_no_interval() {
+    const INTERVAL: Duration = Duration::from_millis(800);
+    let len = segment_len(100);
+    let lengths = Options { segment_len_min_bytes: len, segment_len_max_bytes: len, ..options() };
+    let options = Options { sync_interval: INTERVAL, ..lengths };
+    let ledger = Ledger::open_or_init(&SimDisk::new(), LEDGER, keys(), options).unwrap();
+    let append = |count: u64| {
+        let (syncs, begun) = (ledger.stats().syncs, Instant::now());
+        let pending: Vec<_> = (0..count).map(|n| ledger.append(entry(n)).unwrap()).collect();
+        pending.into_iter().for_each(|pending| assert!(pending.wait().is_ok()));
+        (ledger.stats().syncs - syncs, begun.elapsed())
+    };
+    let (syncs, took) = append(1);
+    assert!(syncs == 1 && took < INTERVAL / 2, "who comes alone waits for nothing: {took:?}");
+    let (syncs, took) = append(7);
+    assert!(syncs == 1 && took > INTERVAL / 2, "{syncs} syncs in {took:?}");
+    let (syncs, took) = append(16);
+    assert!(syncs == 1 && took < INTERVAL / 2, "{syncs} syncs in {took:?}");
+    let begun = Instant::now();
+    let last = ledger.append(entry(1)).unwrap();
+    ledger.close().unwrap();
+    assert!(last.wait().is_ok() && begun.elapsed() < INTERVAL / 2, "an end waits for nothing");
 }
 
 #[test]

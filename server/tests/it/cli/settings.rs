@@ -8,7 +8,7 @@ use super::serving::SERVE;
 use super::{Folder, Ran, words};
 
 /// Settings with bounds: flag, lowest, highest.
-const BOUNDED: [(&str, u64, u64); 12] = [
+const BOUNDED: [(&str, u64, u64); 13] = [
     ("workers", 1, 512),
     ("keep-alive-s", 1, 3600),
     ("backlog", 1, 65_535),
@@ -18,6 +18,7 @@ const BOUNDED: [(&str, u64, u64); 12] = [
     ("drain-timeout-s", 0, 28),
     ("ledger-queue-len-max", 1, 10_000_000),
     ("idempotency-keys-max", 2, 100_000_000),
+    ("ledger-sync-interval-us", 0, 10_000),
     ("ledger-segment-kib", 8, 4_194_304),
     ("desk-searches-max", 1, 64),
     ("generations-memory-mib", 1, 1 << 30),
