@@ -53,7 +53,7 @@ impl Default for Options {
             queue_len_max: 16_384,
             segment_len_min_bytes: 4 << 20,
             segment_len_max_bytes: 256 << 20,
-            sync_interval: Duration::ZERO,
+            sync_interval: Duration::from_millis(1),
             ahead: true,
             clock_ms: system_clock_ms,
         }

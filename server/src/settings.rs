@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use engine::MemoryMode;
+use ledger::Options;
 use snapshots::{GateLimits, PublicKey};
 
 /// Longest drain that may be set. A stop takes 30 s at most in all; the rest is for closing the ledger.
@@ -64,7 +65,7 @@ impl Default for ServeSettings {
             body_timeout_ms: 5_000,
             drain_timeout_s: 20,
             ledger_queue_len_max: 65_536,
-            ledger_sync_interval: Duration::from_millis(1),
+            ledger_sync_interval: Options::default().sync_interval,
             ledger_segment_len_max_bytes: 256 << 20,
             desk_searches_max: 4,
             idempotency_keys_max: 9_000_000,
