@@ -107,8 +107,8 @@ pub(super) fn forget(args: &ForgetArgs) -> Result<(), CommandError> {
     }
     changing.replace(&text)?;
     output::line(&format!(
-        "the IDs of months before {} cannot be read with this file any more; destroy every copy and backup of the old \
-         one, and restart the servers",
+        "the IDs of months before {} cannot be read with this file any more; restart the servers with it, and only when \
+         they are up destroy every copy and backup of the old one",
         args.before
     ))
 }
