@@ -279,8 +279,7 @@ pub enum OpenError {
     /// None of the keys that lead to that month is the one that entries were written with.
     #[error(
         "{path}: no key of the secrets file is the one that this segment's IDs of the month {month} were written with: use \
-         the right secrets file; if `secrets forget` has just made this one, put the old one back and forget up to a later \
-         month"
+         the right secrets file"
     )]
     WrongMonthKey {
         /// The segment file.

@@ -72,7 +72,8 @@ impl LedgerKeys {
         self
     }
 
-    /// Adds the key of a month, from which those of later months follow up to the next one that is added.
+    /// Adds a key of a month, from which those of later months follow up to the next one that is added. A month without
+    /// entries begins with the key of it that was added last; one with entries goes on under the key they are under.
     #[must_use]
     pub fn with_month(mut self, month: Month, key: &[u8; 32]) -> LedgerKeys {
         self.months.add(month, key);

@@ -171,7 +171,8 @@ impl MonthKey {
 
 /// The month keys of a secrets file, and those that follow from them.
 pub(crate) struct MonthKeys {
-    given: BTreeMap<Month, [u8; 32]>,
+    /// Of each month, the one that it begins with last.
+    given: BTreeMap<Month, Vec<[u8; 32]>>,
     /// What each month is read and written with, as far as it was asked for.
     used: Mutex<BTreeMap<Month, Used>>,
 }
@@ -188,7 +189,7 @@ impl MonthKeys {
     }
 
     pub(crate) fn add(&mut self, month: Month, key: &[u8; 32]) {
-        self.given.insert(month, *key);
+        self.given.entry(month).or_default().push(*key);
         self.used.lock().clear();
     }
 
@@ -243,8 +244,8 @@ impl MonthKeys {
     /// that.
     fn leading_to(&self, month: Month) -> impl Iterator<Item = MonthKey> {
         let given = self.given.range(..=month).rev();
-        given
-            .filter_map(move |(from, key)| Some(MonthKey::new(month, &derived_month_key(*from, key, month)?)))
+        let keys = given.flat_map(|(from, keys)| keys.iter().rev().map(move |key| (*from, key)));
+        keys.filter_map(move |(from, key)| Some(MonthKey::new(month, &derived_month_key(from, key, month)?)))
     }
 }
 
@@ -322,6 +323,22 @@ mod tests {
         assert!(keys.settle(month("2026-10"), [0; 8]), "nothing leads there");
         let derived = derived_month_key(december, &[2; 32], month("2027-01")).unwrap();
         assert_eq!(keys.get(month("2027-01")).unwrap().check(), MonthKey::new(december, &derived).check());
+    }
+
+    /// What is left of the file of the test before when the months before December are forgotten.
+    #[test]
+    fn a_month_may_have_several_keys_and_begins_with_the_last() {
+        let december = month("2026-12");
+        let derived = derived_month_key(month("2026-11"), &[1; 32], december).unwrap();
+        let mut keys = MonthKeys::new();
+        keys.add(december, &derived);
+        keys.add(december, &[2; 32]);
+        let check = |key: &[u8; 32]| MonthKey::new(december, key).check();
+        assert_eq!(keys.get(december).unwrap().check(), check(&[2; 32]));
+        assert!(keys.settle(december, check(&derived)));
+        assert_eq!(keys.get(december).unwrap().check(), check(&derived));
+        let january = derived_month_key(december, &[2; 32], month("2027-01")).unwrap();
+        assert_eq!(keys.get(month("2027-01")).unwrap().check(), check(&january));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `secrets rotate` and `secrets forget`: new keys at the end of their kind, and old months' keys out of the file.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -97,7 +96,7 @@ pub(super) fn forget(args: &ForgetArgs) -> Result<(), CommandError> {
     let changing = Changing::begin(path)?;
     let secrets = Secrets::load(path)?;
     let kept = kept_months(&secrets.month, args.before);
-    if kept == secrets.month.iter().copied().collect() {
+    if secrets.month.iter().all(|(month, _)| *month >= args.before) {
         return output::line(&format!("no key leads to a month before {}", args.before));
     }
     let mut text = without_months(&read(path)?);
@@ -107,22 +106,24 @@ pub(super) fn forget(args: &ForgetArgs) -> Result<(), CommandError> {
     }
     changing.replace(&text)?;
     output::line(&format!(
-        "the IDs of months before {} cannot be read with this file any more; restart the servers with it, and only when \
-         they are up destroy every copy and backup of the old one",
+        "the IDs of months before {} cannot be read with this file any more; restart the servers with it, and destroy \
+         every copy and backup of the old one",
         args.before
     ))
 }
 
-/// The keys that are left when months before `first` are forgotten.
-fn kept_months(months: &[(Month, [u8; 32])], first: Month) -> BTreeMap<Month, [u8; 32]> {
-    let mut kept: BTreeMap<_, _> = months.iter().copied().filter(|(month, _)| *month >= first).collect();
-    let before = months.iter().filter(|(month, _)| *month < first).max_by_key(|(month, _)| *month);
-    if let Some((from, key)) = before
-        && let Some(derived) = derived_month_key(*from, key, first)
-    {
-        kept.entry(first).or_insert(derived);
+/// The keys that are left when months before `first` are forgotten: in the place of each older one what follows from it,
+/// also where `first` has a key of its own. For a server that took that key up too late has begun `first` under the older
+/// one, and which one that was only the ledger knows.
+fn kept_months(months: &[(Month, [u8; 32])], first: Month) -> Vec<(Month, [u8; 32])> {
+    let mut months = months.to_vec();
+    months.sort_by_key(|(month, _)| *month);
+    for (month, key) in &mut months {
+        if let Some(derived) = derived_month_key(*month, key, first) {
+            (*month, *key) = (first, derived);
+        }
     }
-    kept
+    months
 }
 
 /// The file's text without its month keys: each is a heading and the members under it.
@@ -152,14 +153,20 @@ mod tests {
     fn what_is_kept_leads_forward_only() {
         let month = |text| Month::parse(text).unwrap();
         let months = [(month("2026-11"), [1; 32]), (month("2027-02"), [2; 32])];
-        let kept = |first| kept_months(&months, month(first)).into_iter().collect::<Vec<_>>();
+        let kept = |first| kept_months(&months, month(first));
         assert_eq!(kept("2026-10"), months);
         assert_eq!(kept("2026-11"), months);
-        let derived = derived_month_key(month("2026-11"), &[1; 32], month("2027-01")).unwrap();
-        assert_eq!(kept("2027-01"), [(month("2027-01"), derived), months[1]]);
-        assert_eq!(kept("2027-02"), [months[1]]);
-        let later = derived_month_key(month("2027-02"), &[2; 32], month("2027-05")).unwrap();
-        assert_eq!(kept("2027-05"), [(month("2027-05"), later)]);
+        let derived = |at: usize, to| {
+            let (from, key) = months[at];
+            (month(to), derived_month_key(from, &key, month(to)).unwrap())
+        };
+        assert_eq!(kept("2027-01"), [derived(0, "2027-01"), months[1]]);
+        assert_eq!(kept("2027-02"), [derived(0, "2027-02"), months[1]]);
+        assert_eq!(kept("2027-05"), [derived(0, "2027-05"), derived(1, "2027-05")]);
+        let step_by_step = kept_months(&kept("2027-01"), month("2027-05"));
+        assert_eq!(step_by_step, kept("2027-05"), "however often months are forgotten");
+        let disordered = [months[1], months[0]];
+        assert_eq!(kept_months(&disordered, month("2027-02")), kept("2027-02"));
     }
 
     #[test]

@@ -124,13 +124,12 @@ impl Secrets {
             .map_err(|error| SecretsError::Syntax { path: path.to_owned(), line: line_of(&error, text) })?;
         let mobile = checked_keys(path, "mobile", &raw.mobile, Ok)?;
         let digit = |id: u32| u8::try_from(id).ok().filter(|&id| id <= 9).ok_or(KeyFault::NoDigit);
-        let month = |id: u32| Month::from_number(id).ok_or(KeyFault::NoMonth);
         Ok(Secrets {
             path: path.to_owned(),
             mobile: mobile.into_iter().map(|(id, key)| MobileKey::new(id, key)).collect(),
             tracking: checked_keys(path, "tracking", &raw.tracking, digit)?,
             ledger: checked_keys(path, "ledger", &raw.ledger, Ok)?,
-            month: checked_keys(path, "month", &raw.month, month)?,
+            month: checked_month_keys(path, &raw.month)?,
         })
     }
 
@@ -172,24 +171,41 @@ impl Secrets {
     }
 }
 
+/// The keys of a kind of which each id has one.
 fn checked_keys<I: PartialEq>(
     path: &Path,
     kind: &'static str,
     raw: &[RawKey],
     checked_id: impl Fn(u32) -> Result<I, KeyFault>,
 ) -> Result<Vec<(I, [u8; 32])>, SecretsError> {
-    let mut keys: Vec<(I, [u8; 32])> = Vec::with_capacity(raw.len());
-    for RawKey { id, key } in raw {
-        let wrong = |fault| SecretsError::Key { path: path.to_owned(), kind, id: *id, fault };
-        // A hash has the same form as a key: 32 bytes in hexadecimal.
-        let key = *blake3::Hash::from_hex(key).map_err(|_| wrong(KeyFault::Hex))?.as_bytes();
-        let id = checked_id(*id).map_err(&wrong)?;
-        if keys.iter().any(|(known, _)| *known == id) {
-            return Err(wrong(KeyFault::Repeated));
+    let keys = read_keys(path, kind, raw, checked_id)?;
+    let repeated = (1..keys.len()).find(|&at| keys[..at].iter().any(|(known, _)| *known == keys[at].0));
+    match repeated {
+        Some(at) => {
+            Err(SecretsError::Key { path: path.to_owned(), kind, id: raw[at].id, fault: KeyFault::Repeated })
         }
-        keys.push((id, key));
+        None => Ok(keys),
     }
-    Ok(keys)
+}
+
+/// The month keys. A month has several after `forget`, which keeps what follows from each older key.
+fn checked_month_keys(path: &Path, raw: &[RawKey]) -> Result<Vec<(Month, [u8; 32])>, SecretsError> {
+    read_keys(path, "month", raw, |id| Month::from_number(id).ok_or(KeyFault::NoMonth))
+}
+
+fn read_keys<I>(
+    path: &Path,
+    kind: &'static str,
+    raw: &[RawKey],
+    checked_id: impl Fn(u32) -> Result<I, KeyFault>,
+) -> Result<Vec<(I, [u8; 32])>, SecretsError> {
+    let read = |RawKey { id, key }: &RawKey| {
+        // A hash has the same form as a key: 32 bytes in hexadecimal.
+        let key = *blake3::Hash::from_hex(key).map_err(|_| KeyFault::Hex)?.as_bytes();
+        Ok((checked_id(*id)?, key))
+    };
+    let wrong = |id, fault| SecretsError::Key { path: path.to_owned(), kind, id, fault };
+    raw.iter().map(|key| read(key).map_err(|fault| wrong(key.id, fault))).collect()
 }
 
 /// Makes a new secrets file.

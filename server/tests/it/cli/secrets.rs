@@ -220,6 +220,33 @@ fn one_command_changes_the_file_at_a_time_and_what_a_crash_left_is_no_hindrance(
     assert!(!folder.path("secrets.toml.new").exists());
 }
 
+/// The key of this month was added in time, but the service not restarted before the month began: its entries are under
+/// what follows from the older key, which forgetting the months before must not lose.
+#[test]
+fn forgetting_keeps_the_key_that_a_month_began_under() {
+    let folder = Folder::with_snapshot();
+    let added = folder.read("secrets.toml");
+    let section = section(&added, "month");
+    let this_month = section.lines().find_map(|line| line.strip_prefix("id = ")).unwrap();
+    let older = section.replace(this_month, "202601").replace(&key(&added, "month")[..32], &"5".repeat(32));
+    folder.write("secrets.toml", &added.replace(section, &older));
+    let provider = folder.add_provider("shafa", "hospital");
+    let first = ask(&folder, &provider);
+    folder.write("secrets.toml", &added.replace(section, &format!("{older}\n\n{section}")));
+    let second = ask(&folder, &provider);
+    let month = format!("{}-{}", &this_month[..4], &this_month[4..]);
+    folder.run(&format!("secrets forget --secrets secrets.toml --before {month}")).ok();
+    assert!(!folder.read("secrets.toml").contains("202601"));
+    let third = ask(&folder, &provider);
+    for code in [first, second, third] {
+        let found: Value =
+            serde_json::from_str(&folder.run(&format!("ledger find {LEDGER} {code}")).ok()).unwrap();
+        assert_eq!(found["person_id"].as_str().map(str::len), Some(10), "{found}");
+    }
+    let again = folder.run(&format!("secrets forget --secrets secrets.toml --before {month}")).ok();
+    assert_eq!(again, format!("no key leads to a month before {month}\n"));
+}
+
 #[test]
 fn forgotten_months_hide_their_ids_and_leave_the_chain_whole() {
     let folder = Folder::with_snapshot();
