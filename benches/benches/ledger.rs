@@ -26,7 +26,7 @@ fn append(criterion: &mut Criterion) {
     let folder = folder();
     let disk = RealDisk::create(folder.path()).expect("the folder can be written");
     // Without the pause between syncs, which an entry that comes alone would be measured by.
-    let options = Options { sync_interval: Duration::ZERO, ..Options::default() };
+    let options = Options { sync_interval_max: Duration::ZERO, ..Options::default() };
     let ledger = Ledger::open_or_init(&disk, 1, Arc::new(ledger_keys()), options).expect("an empty folder");
     let mut group = criterion.benchmark_group("ledger/append");
     for burst in BURSTS {

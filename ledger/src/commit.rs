@@ -1,7 +1,7 @@
 //! Group commit: a bounded queue, and one thread that writes all that waits in one go, syncs once, and tells.
 //!
-//! Syncs of few entries begin no closer together than an interval: each costs the machine as much as many entries do,
-//! and one that runs out of processor time stalls for longer than any interval.
+//! Syncs of few entries begin no closer together than an interval (`pace`): each costs the machine as much as many entries
+//! do, and one that runs out of processor time stalls for longer than any interval.
 //!
 //! An entry gets its sequence when it enters the queue. A batch is written only after the one before was synced.
 //! After a failed write or sync nothing is written any more and no sync is tried again: what the system then holds
@@ -18,6 +18,7 @@ use crate::counts::Counts;
 use crate::error::AppendError;
 use crate::format::BATCH_LEN_MAX;
 use crate::keys::LedgerKeys;
+use crate::pace::Pace;
 use crate::record::Record;
 use crate::segment::Segment;
 use crate::tracking_code::SEQUENCE_MAX;
@@ -238,25 +239,26 @@ impl Shared {
 }
 
 /// The commit thread.
-pub(crate) fn run(writer: Writer, shared: &Shared, sync_interval: Duration) {
+pub(crate) fn run(writer: Writer, shared: &Shared, sync_interval_max: Duration) {
     // Should anything here panic, those who wait must hear of it.
     let guard = FailOnDrop(shared);
-    if let Err(error) = serve(writer, shared, sync_interval) {
+    if let Err(error) = serve(writer, shared, Pace::new(sync_interval_max)) {
         tracing::error!(%error, "the ledger failed to write and takes no entries until a restart");
         return;
     }
     std::mem::forget(guard);
 }
 
-fn serve(mut writer: Writer, shared: &Shared, sync_interval: Duration) -> std::io::Result<()> {
+fn serve(mut writer: Writer, shared: &Shared, mut pace: Pace) -> std::io::Result<()> {
     let mut batch = Vec::new();
     let mut not_before = None;
     loop {
         match shared.next(&mut batch, not_before) {
             Work::Batch => {
-                not_before = Instant::now().checked_add(sync_interval);
+                let begun = Instant::now();
                 writer.write(&batch, |sequence| shared.publish(sequence))?;
                 batch.clear();
+                not_before = pace.next_from(begun, begun.elapsed());
             }
             Work::Close => return writer.close(),
             Work::Stop => return Ok(()),

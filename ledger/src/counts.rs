@@ -32,6 +32,7 @@ impl Counts {
         }
     }
 
+    /// Something was written and synced.
     pub(crate) fn synced(&self, took: Duration) {
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let class = SYNC_BOUNDS_US.partition_point(|&bound| bound < took_us);
@@ -63,11 +64,11 @@ pub struct Stats {
     pub batches: u64,
     /// Inquiries synced. Entries per sync: `entries / batches`.
     pub entries: u64,
-    /// All syncs of segments, also of marks and seals.
+    /// All that is written to segments and synced: batches, marks, seals, and beginnings of segments.
     pub syncs: u64,
     /// How long all of them took, in microseconds.
     pub sync_us: u64,
-    /// Syncs by how long they took: up to each of [`SYNC_BOUNDS_US`], and beyond.
+    /// The same by how long it took: up to each of [`SYNC_BOUNDS_US`], and beyond.
     pub sync_classes: [u64; SYNC_BOUNDS_US.len() + 1],
     /// The number of the segment that is written.
     pub segment: u64,

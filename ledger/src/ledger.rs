@@ -37,9 +37,9 @@ pub struct Options {
     pub segment_len_min_bytes: u64,
     /// The longest file of a segment.
     pub segment_len_max_bytes: u64,
-    /// From the beginning of one sync to that of the next at least, unless 16 entries wait. What comes meanwhile shares the
-    /// next one; what comes later waits for nothing.
-    pub sync_interval: Duration,
+    /// The most from the beginning of one sync to that of the next, if fewer than 16 entries wait: five times as long as syncs
+    /// take, up to this. What comes meanwhile shares the next one; what comes later waits for nothing.
+    pub sync_interval_max: Duration,
     /// Whether a thread of its own makes the next segment ahead, and writes the mark once a second. Without it the
     /// commits wait for the file, and the mark is written when a segment is begun and sealed only.
     pub ahead: bool,
@@ -53,7 +53,7 @@ impl Default for Options {
             queue_len_max: 16_384,
             segment_len_min_bytes: 4 << 20,
             segment_len_max_bytes: 256 << 20,
-            sync_interval: Duration::from_millis(1),
+            sync_interval_max: Duration::from_millis(1),
             ahead: true,
             clock_ms: system_clock_ms,
         }
@@ -156,7 +156,7 @@ impl Ledger {
         let thread = std::thread::Builder::new().name("ledger-commit".to_owned());
         let committer = shared.clone();
         let thread =
-            thread.spawn(move || commit::run(writer, &committer, options.sync_interval)).map_err(io)?;
+            thread.spawn(move || commit::run(writer, &committer, options.sync_interval_max)).map_err(io)?;
         let thread = Mutex::new(Some(thread));
         let torn_bytes = recovered.torn_bytes;
         let indexer = Arc::new(Indexer::new(disk.again(), shared.clone(), identity.clone()));

@@ -33,6 +33,7 @@ mod ledger;
 mod lookup;
 mod mark;
 mod month;
+mod pace;
 mod pending;
 mod prepare;
 mod prune;

@@ -158,8 +158,7 @@ impl Writer {
     /// Writes and syncs what is in the buffer.
     fn commit(&mut self) -> io::Result<()> {
         let offset = slot_offset(self.totals.slots);
-        write_all_at(self.segment.file.as_ref(), self.buffer.as_bytes(), offset)?;
-        self.sync()?;
+        self.write_and_sync(self.buffer.as_bytes(), offset)?;
         self.buffer.iter().for_each(|slot| self.totals.count(slot));
         self.totals.digest(&self.buffer);
         let inquiries = self.buffer.iter().filter(|slot| slot.kind == KIND_INQUIRY).count() as u64;
@@ -170,9 +169,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Syncs the segment, and counts how long it takes.
-    fn sync(&self) -> io::Result<()> {
+    /// Brings bytes to their place on stable storage, and counts how long it takes.
+    fn write_and_sync(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let begun = Instant::now();
+        write_all_at(self.segment.file.as_ref(), bytes, offset)?;
         self.segment.file.sync_data()?;
         self.shared.counts.synced(begun.elapsed());
         Ok(())
@@ -204,10 +204,11 @@ impl Writer {
         let info = SegmentInfo::new(&self.segment, &seal);
         let place =
             Place { previous: Some(info.link), segment: self.segment.number + 1, sequence: self.sequence };
+        let (now_ms, old, begun) = ((self.clock_ms)(), self.segment.clone(), Instant::now());
         let ready = self.preparer.take()?;
-        let (now_ms, old) = ((self.clock_ms)(), self.segment.clone());
         self.month = month_key(&self.shared, now_ms);
         self.segment = begin_segment(self.disk.as_ref(), &self.shared, ready, &place, now_ms, &self.month)?;
+        self.shared.counts.synced(begun.elapsed());
         (self.totals, self.tag) = (Totals::new(&self.segment.header), self.segment.header.tag);
         self.next_len = slot_offset(self.segment.header.slots_max.get() + 1).min(self.lengths.max_bytes);
         self.preparer.want(place.segment + 1, self.next_len);
@@ -224,8 +225,7 @@ impl Writer {
         let mut slot = seal.expect("there are entries").to_slot();
         slot.seal(key.tag(&self.tag, slot.tagged()));
         self.tag = slot.tag;
-        write_all_at(self.segment.file.as_ref(), slot.as_bytes(), slot_offset(self.totals.slots))?;
-        self.sync()?;
+        self.write_and_sync(slot.as_bytes(), slot_offset(self.totals.slots))?;
         Ok(Seal::of_slot(&slot))
     }
 

@@ -33,8 +33,8 @@ pub struct ServeSettings {
     pub drain_timeout_s: u64,
     /// Entries that may wait for the ledger's commit; beyond it inquiries get 503.
     pub ledger_queue_len_max: usize,
-    /// From the beginning of one sync of the ledger to that of the next at least, unless 16 entries wait.
-    pub ledger_sync_interval: Duration,
+    /// The most from the beginning of one sync of the ledger to that of the next, if fewer than 16 entries wait.
+    pub ledger_sync_interval_max: Duration,
     /// The longest file of a ledger's segment.
     pub ledger_segment_len_max_bytes: u64,
     /// Searches of the desk under way at once; beyond it the desk gets 503.
@@ -65,7 +65,7 @@ impl Default for ServeSettings {
             body_timeout_ms: 5_000,
             drain_timeout_s: 20,
             ledger_queue_len_max: 65_536,
-            ledger_sync_interval: Options::default().sync_interval,
+            ledger_sync_interval_max: Options::default().sync_interval_max,
             ledger_segment_len_max_bytes: 256 << 20,
             desk_searches_max: 4,
             idempotency_keys_max: 9_000_000,

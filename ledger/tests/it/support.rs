@@ -33,7 +33,7 @@ pub(crate) fn options() -> Options {
         queue_len_max: 64,
         segment_len_min_bytes: segment_len(12),
         segment_len_max_bytes: segment_len(20),
-        sync_interval: Duration::ZERO,
+        sync_interval_max: Duration::ZERO,
         ahead: false,
         clock_ms: || NOW_MS,
     }

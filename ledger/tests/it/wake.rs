@@ -119,30 +119,48 @@ impl Desk {
     }
 }
 
-/// After the first one, few entries wait for the interval and share a sync; 16 do not wait.
+/// Appends, waits for all, and tells how many syncs and how long it took.
+fn append_and_wait(ledger: &Ledger, count: u64) -> (u64, Duration) {
+    let (syncs, begun) = (ledger.stats().syncs, Instant::now());
+    let pending: Vec<_> = (0..count).map(|n| ledger.append(entry(n)).unwrap()).collect();
+    pending.into_iter().for_each(|pending| assert!(pending.wait().is_ok()));
+    (ledger.stats().syncs - syncs, begun.elapsed())
+}
+
+/// Where syncs are slow, few entries wait for the interval and share the next one; 16 do not wait.
 #[test]
-fn few_entries_share_a_sync_and_many_wait_for_no_interval() {
+fn few_entries_share_a_slow_sync_and_many_wait_for_no_interval() {
     const INTERVAL: Duration = Duration::from_millis(800);
     let len = segment_len(100);
     let lengths = Options { segment_len_min_bytes: len, segment_len_max_bytes: len, ..options() };
-    let options = Options { sync_interval: INTERVAL, ..lengths };
-    let ledger = Ledger::open_or_init(&SimDisk::new(), LEDGER, keys(), options).unwrap();
-    let append = |count: u64| {
-        let (syncs, begun) = (ledger.stats().syncs, Instant::now());
-        let pending: Vec<_> = (0..count).map(|n| ledger.append(entry(n)).unwrap()).collect();
-        pending.into_iter().for_each(|pending| assert!(pending.wait().is_ok()));
-        (ledger.stats().syncs - syncs, begun.elapsed())
-    };
-    let (syncs, took) = append(1);
-    assert!(syncs == 1 && took < INTERVAL / 2, "who comes alone waits for nothing: {took:?}");
-    let (syncs, took) = append(7);
+    let options = Options { sync_interval_max: INTERVAL, ..lengths };
+    let disk = SimDisk::new();
+    let ledger = Ledger::open_or_init(&disk, LEDGER, keys(), options).unwrap();
+    disk.hold();
+    let slow = ledger.append(entry(1)).unwrap();
+    disk.wait_until_held();
+    std::thread::sleep(INTERVAL / 4);
+    disk.release();
+    assert!(slow.wait().is_ok());
+    let (syncs, took) = append_and_wait(&ledger, 7);
     assert!(syncs == 1 && took > INTERVAL / 2, "{syncs} syncs in {took:?}");
-    let (syncs, took) = append(16);
+    let (syncs, took) = append_and_wait(&ledger, 16);
     assert!(syncs == 1 && took < INTERVAL / 2, "{syncs} syncs in {took:?}");
     let begun = Instant::now();
     let last = ledger.append(entry(1)).unwrap();
     ledger.close().unwrap();
     assert!(last.wait().is_ok() && begun.elapsed() < INTERVAL / 2, "an end waits for nothing");
+}
+
+#[test]
+fn where_syncs_are_quick_nothing_waits_long() {
+    const INTERVAL: Duration = Duration::from_secs(10);
+    let options = Options { sync_interval_max: INTERVAL, ..options() };
+    let ledger = Ledger::open_or_init(&SimDisk::new(), LEDGER, keys(), options).unwrap();
+    for count in [1, 7, 1] {
+        let (_, took) = append_and_wait(&ledger, count);
+        assert!(took < INTERVAL / 2, "{took:?}");
+    }
 }
 
 #[test]

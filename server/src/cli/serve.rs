@@ -73,10 +73,10 @@ pub(crate) struct RawSettings {
     /// Entries that may wait for the ledger; beyond it inquiries get 503 [default: 65536]
     #[arg(long, value_name = "N", env = "ESTEHQAQ_LEDGER_QUEUE_LEN_MAX")]
     ledger_queue_len_max: Option<usize>,
-    /// Microseconds from the beginning of one sync of the ledger to that of the next at least, unless 16 entries wait: fewer
-    /// syncs cost less processor time; 0 syncs as often as the disk can [default: 1000]
-    #[arg(long, value_name = "US", env = "ESTEHQAQ_LEDGER_SYNC_INTERVAL_US")]
-    ledger_sync_interval_us: Option<u64>,
+    /// Syncs of fewer than 16 entries of the ledger begin five times as far apart as one takes, so many microseconds at most:
+    /// fewer syncs cost less processor time; 0 syncs as often as the disk can [default: 1000]
+    #[arg(long, value_name = "US", env = "ESTEHQAQ_LEDGER_SYNC_INTERVAL_MAX_US")]
+    ledger_sync_interval_max_us: Option<u64>,
     /// Length of the ledger's segment files at most, in KiB: shorter ones are shipped and pruned sooner [default: 262144]
     #[arg(long, value_name = "KIB", env = "ESTEHQAQ_LEDGER_SEGMENT_KIB")]
     ledger_segment_kib: Option<u64>,
@@ -171,7 +171,7 @@ pub(super) fn open_parts(places: Places, settings: &ServeSettings) -> Result<Par
         queue_len_max: settings.ledger_queue_len_max,
         segment_len_min_bytes: default.segment_len_min_bytes.min(segment_len_max_bytes),
         segment_len_max_bytes,
-        sync_interval: settings.ledger_sync_interval,
+        sync_interval_max: settings.ledger_sync_interval_max,
         ..default
     };
     let ledger = Ledger::open_or_init(&disk, DEFAULT_LEDGER, keys, options)?;
@@ -219,7 +219,9 @@ impl RawSettings {
             body_timeout_ms: self.body_timeout_ms.or(lower.body_timeout_ms),
             drain_timeout_s: self.drain_timeout_s.or(lower.drain_timeout_s),
             ledger_queue_len_max: self.ledger_queue_len_max.or(lower.ledger_queue_len_max),
-            ledger_sync_interval_us: self.ledger_sync_interval_us.or(lower.ledger_sync_interval_us),
+            ledger_sync_interval_max_us: self
+                .ledger_sync_interval_max_us
+                .or(lower.ledger_sync_interval_max_us),
             ledger_segment_kib: self.ledger_segment_kib.or(lower.ledger_segment_kib),
             desk_searches_max: self.desk_searches_max.or(lower.desk_searches_max),
             idempotency_keys_max: self.idempotency_keys_max.or(lower.idempotency_keys_max),
@@ -259,9 +261,9 @@ fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
         body_timeout_ms: raw.body_timeout_ms.unwrap_or(default.body_timeout_ms),
         drain_timeout_s: raw.drain_timeout_s.unwrap_or(default.drain_timeout_s),
         ledger_queue_len_max: raw.ledger_queue_len_max.unwrap_or(default.ledger_queue_len_max),
-        ledger_sync_interval: raw
-            .ledger_sync_interval_us
-            .map_or(default.ledger_sync_interval, Duration::from_micros),
+        ledger_sync_interval_max: raw
+            .ledger_sync_interval_max_us
+            .map_or(default.ledger_sync_interval_max, Duration::from_micros),
         ledger_segment_len_max_bytes: raw
             .ledger_segment_kib
             .map_or(default.ledger_segment_len_max_bytes, |kib| kib.saturating_mul(1 << 10)),
@@ -296,7 +298,7 @@ fn check_bounds(settings: &ServeSettings, raw: &RawSettings) -> Result<(), Comma
         ("body-timeout-ms", settings.body_timeout_ms, 1, 60_000),
         ("drain-timeout-s", settings.drain_timeout_s, 0, DRAIN_TIMEOUT_S_MAX),
         ("ledger-queue-len-max", settings.ledger_queue_len_max as u64, 1, 10_000_000),
-        ("ledger-sync-interval-us", raw.ledger_sync_interval_us.unwrap_or(0), 0, 10_000),
+        ("ledger-sync-interval-max-us", raw.ledger_sync_interval_max_us.unwrap_or(0), 0, 10_000),
         ("ledger-segment-kib", raw.ledger_segment_kib.unwrap_or(8), 8, 4 << 20),
         ("desk-searches-max", settings.desk_searches_max as u64, 1, 64),
         ("idempotency-keys-max", settings.idempotency_keys_max as u64, 2, 100_000_000),

@@ -139,7 +139,10 @@ fn write_ledger(state: &State, text: &mut String) {
 /// How long syncs took, as a histogram in seconds.
 fn write_syncs(stats: &Stats, text: &mut String) {
     let name = "estehqaq_ledger_sync_seconds";
-    let _ = writeln!(text, "# HELP {name} How long syncs of the ledger took.\n# TYPE {name} histogram");
+    let _ = writeln!(
+        text,
+        "# HELP {name} How long the ledger took to write and sync what waited.\n# TYPE {name} histogram"
+    );
     let mut below = 0;
     for (bound_us, count) in SYNC_BOUNDS_US.iter().zip(stats.sync_classes) {
         below += count;

@@ -18,7 +18,7 @@ const BOUNDED: [(&str, u64, u64); 13] = [
     ("drain-timeout-s", 0, 28),
     ("ledger-queue-len-max", 1, 10_000_000),
     ("idempotency-keys-max", 2, 100_000_000),
-    ("ledger-sync-interval-us", 0, 10_000),
+    ("ledger-sync-interval-max-us", 0, 10_000),
     ("ledger-segment-kib", 8, 4_194_304),
     ("desk-searches-max", 1, 64),
     ("generations-memory-mib", 1, 1 << 30),
