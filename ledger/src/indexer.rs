@@ -198,12 +198,15 @@ impl Indexer {
         let segment =
             Segment::open(self.disk.as_ref(), false, &self.identity, info.number, &self.shared.keys)
                 .map_err(|error| changed_since(self.disk.as_ref(), info, error));
-        let records = index::make(Arc::new(segment?), info, &persons, &self.shared.keys, pause)?;
+        let records = index::make(Arc::new(segment?), info, &persons, &self.shared.keys, &mut *pause)?;
         let Some(records) = records else { return Ok(false) };
         let _none_is_pruned = self.pruning.lock();
         let is_there = self.shared.catalog.read().sealed.iter().any(|other| other.number == info.number);
         if is_there {
-            index::publish(self.disk.as_ref(), info, &persons, &records)?;
+            // What is begun is ended: the rest takes less than a second.
+            index::publish(self.disk.as_ref(), info, &persons, &records, || {
+                pause();
+            })?;
             self.is_done(info);
         }
         Ok(is_there)

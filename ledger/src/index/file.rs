@@ -133,17 +133,23 @@ impl IndexPage {
     }
 }
 
-/// Writes an index into an empty file, and syncs it. The records are in the order of their tags.
+/// Writes an index into an empty file, and syncs it. The records are in the order of their tags. Between pieces of
+/// 256 KiB it syncs and pauses: a sync of the commits waits for all that is under way to the disk.
 pub(crate) fn write(
     file: &dyn DiskFile,
     persons: &Persons,
     of: &SegmentInfo,
     records: &[IndexRecord],
+    mut pause: impl FnMut(),
 ) -> io::Result<()> {
     let header = IndexHeader::new(persons, of, records.len() as u64);
     write_all_at(file, header.as_bytes(), 0)?;
     let mut number = 0;
     for some in records.chunks(PAGE_RECORDS * PAGES_AT_ONCE) {
+        if number > 0 {
+            file.sync_data()?;
+            pause();
+        }
         let mut pages = Vec::with_capacity(some.len().div_ceil(PAGE_RECORDS));
         let offset = page_offset(number);
         for records in some.chunks(PAGE_RECORDS) {
@@ -290,7 +296,7 @@ mod tests {
     use engine::{IdKind, PersonId};
     use zerocopy::IntoBytes;
 
-    use super::{IndexFault, IndexFile, IndexRecord, PAGE_RECORDS, PersonKey, Persons, write};
+    use super::{IndexFault, IndexFile, IndexRecord, PAGE_RECORDS, PAGES_AT_ONCE, PersonKey, Persons, write};
     use crate::chain::SegmentInfo;
     use crate::disk::Disk;
     use crate::format::index_name;
@@ -329,7 +335,7 @@ mod tests {
         let (disk, info) = (SimDisk::new(), info(7, slots.into()));
         let mut entries: Vec<_> = (0..slots).map(|slot| (person(u64::from(slot) % people), slot)).collect();
         let file = disk.create_new(&index_name(7)).unwrap();
-        write(file.as_ref(), &persons(7), &info, &sorted(&persons(7), &mut entries)).unwrap();
+        write(file.as_ref(), &persons(7), &info, &sorted(&persons(7), &mut entries), || ()).unwrap();
         (disk, info)
     }
 
@@ -360,6 +366,25 @@ mod tests {
             for people in [1, 3, 50, 1000] {
                 check(people, slots);
             }
+        }
+    }
+
+    #[test]
+    fn a_long_index_is_synced_piece_by_piece() {
+        let piece = PAGE_RECORDS * PAGES_AT_ONCE;
+        for (records, pieces) in [(0, 0), (piece, 1), (piece + 1, 2), (3 * piece, 3)] {
+            let (disk, info) = (SimDisk::new(), info(7, records as u64));
+            let slots = 0..u32::try_from(records).unwrap();
+            let records = sorted(&persons(7), &mut slots.map(|slot| (person(0), slot)).collect::<Vec<_>>());
+            let file = disk.create_new("index").unwrap();
+            let (mut pauses, begun) = (0, disk.steps());
+            write(file.as_ref(), &persons(7), &info, &records, || pauses += 1).unwrap();
+            assert_eq!(pauses, pieces.max(1) - 1);
+            assert_eq!(
+                disk.steps() - begun,
+                1 + pieces + pieces.max(1),
+                "the header, the pieces, and their syncs"
+            );
         }
     }
 

@@ -82,14 +82,15 @@ pub(super) fn sorted(persons: &Persons, entries: &mut [(PersonKey, u32)]) -> Vec
     records
 }
 
-/// Puts an index into its place, whatever was there.
+/// Puts an index into its place, whatever was there. `pause` is called between pieces.
 pub(crate) fn publish(
     disk: &dyn Disk,
     info: &SegmentInfo,
     persons: &Persons,
     records: &[IndexRecord],
+    pause: impl FnMut(),
 ) -> Result<(), IndexError> {
     let name = index_name(info.number);
-    let published = folder::publish(disk, &name, |file| write(file, persons, info, records));
+    let published = folder::publish(disk, &name, |file| write(file, persons, info, records, pause));
     published.map_err(|source| IndexError::Io { path: disk.describe(&name), source })
 }
