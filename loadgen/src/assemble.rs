@@ -69,13 +69,16 @@ pub(crate) fn judge(stages: &mut [StageResult], limits: &[Limits], busy: &[f64],
     Judged { facts: goals::verdict(distrust, judged), trusted }
 }
 
-/// In a warm-up a wrong answer is still wrong; nothing else is judged there.
+/// In a warm-up a wrong answer is still wrong; nothing else is judged there, and nothing of one without requests.
 fn stage_goals(stage: &StageResult, limits: &Limits) -> Vec<Goal> {
     if !stage.warmup {
         return limits.judge(|endpoint| match endpoint {
             "all" => Some(&stage.total),
             name => stage.endpoints.get(name),
         });
+    }
+    if stage.total.intended == 0 {
+        return Vec::new();
     }
     let wrong = Limits { wrong_answers_max: limits.wrong_answers_max, ..Limits::default() };
     let goals = wrong.judge(|endpoint| (endpoint == "all").then_some(&stage.total));

@@ -51,7 +51,9 @@ impl Failure {
     /// 2 when the arguments were at fault, 1 for what happened while following them.
     pub fn exit_code(&self) -> u8 {
         match self.0 {
-            FailureCause::Config(_) | FailureCause::Output(OutputError::NoIntervals) => 2,
+            FailureCause::Config(_)
+            | FailureCause::Setup(SetupError::GoalsWithoutTargets(_))
+            | FailureCause::Output(OutputError::NoIntervals) => 2,
             _ => 1,
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::base_url::{BaseUrl, UrlError};
 use crate::cli::{ArrivalsArg, EndpointArg, RunArgs, TrafficArgs};
-use crate::goals::ALL;
+use crate::goals::{ALL, Limits};
 use crate::keys::{self, KeysError};
 use crate::run::Setup;
 use crate::scenario::{Class, Scenario, ScenarioError};
@@ -62,6 +62,11 @@ pub(crate) enum SetupError {
     Targets(#[from] TargetsError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(
+        "the goals of the {0} endpoint cannot be judged: the targets have no inquiry for it; leave these goals out or add \
+         targets"
+    )]
+    GoalsWithoutTargets(&'static str),
 }
 
 /// How many mistyped inquiries are made where the targets have none.
@@ -146,6 +151,16 @@ fn endpoints(args: &TrafficArgs, scenario: &Scenario) -> Vec<Endpoint> {
     }
 }
 
+/// Each endpoint that a goal names must have something to ask: of nothing no goal is met.
+fn check_goals(scenario: &Scenario, targets: &Targets) -> Result<(), SetupError> {
+    let named = scenario.goals.iter().flat_map(Limits::by_endpoint).map(|(name, _)| name);
+    let is_asked = |name: &str| targets.inquiries.iter().any(|inquiry| inquiry.endpoint.code() == name);
+    match named.filter(|name| *name != ALL).find(|name| !is_asked(name)) {
+        Some(name) => Err(SetupError::GoalsWithoutTargets(name)),
+        None => Ok(()),
+    }
+}
+
 /// Reads keys and targets.
 pub(crate) fn setup(args: &TrafficArgs, scenario: &Scenario) -> Result<Setup, SetupError> {
     let keys = match &args.key_file {
@@ -153,6 +168,7 @@ pub(crate) fn setup(args: &TrafficArgs, scenario: &Scenario) -> Result<Setup, Se
         None => Vec::new(),
     };
     let mut targets = Targets::read(&args.targets, &endpoints(args, scenario))?;
+    check_goals(scenario, &targets)?;
     let mix = scenario.traffic.as_ref().and_then(|traffic| traffic.mix.as_ref());
     let wants_mistyped = mix.is_some_and(|mix| mix.weight(Class::Mistyped) > 0.0);
     if wants_mistyped && !targets.inquiries.iter().any(|inquiry| inquiry.class == Class::Mistyped) {

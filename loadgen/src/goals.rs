@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::latency::{Latencies, Percentile};
+use crate::latency::Latencies;
 use crate::result::{Goal, GoalVerdict, Tallied, Verdict, VerdictFacts};
 
 /// A sender that computes for longer than this share of its time cannot be on time.
@@ -80,22 +80,26 @@ impl Limits {
         self.all_latency_goals().into_iter().map(|(_, (.., limit))| limit).min()
     }
 
-    /// Judges what came; unless the scenario allows them, no wrong answer and no error is accepted.
+    /// Judges what came; unless the scenario allows them, no wrong answer and no error is accepted. An endpoint of which
+    /// nothing is tallied has come to nothing, and its goals are not met by that.
     pub(crate) fn judge<'a>(&self, tallied: impl Fn(&str) -> Option<&'a Tallied>) -> Vec<Goal> {
-        let mut goals = Vec::new();
+        let (mut goals, nothing) = (Vec::new(), Tallied::default());
         for (endpoint, limits) in self.by_endpoint() {
-            let Some(tallied) = tallied(endpoint) else { continue };
+            let tallied = tallied(endpoint).unwrap_or(&nothing);
             let latency = limits.latency_goals();
             goals.extend(latency.map(|(what, ppm, limit)| {
-                latency_goal(what, endpoint, limit as f64, tallied.latency_us.percentile(ppm))
+                let value = tallied.latency_us.percentile(ppm).us();
+                judged(what, endpoint, limit as f64, value.map(|us| us as f64))
             }));
             let default = |set: Option<f64>| if endpoint == ALL { set.or(Some(0.0)) } else { set };
+            let of_any = |value: f64| (tallied.intended > 0).then_some(value);
             if let Some(limit) = default(limits.wrong_answers_max.map(|max| max as f64)) {
-                goals.push(count_goal("wrong_answers_max", endpoint, limit, tallied.wrong_answers as f64));
+                let wrong = of_any(tallied.wrong_answers as f64);
+                goals.push(judged("wrong_answers_max", endpoint, limit, wrong));
             }
             if let Some(limit) = default(limits.errors_share_max) {
-                let share = tallied.errors as f64 / tallied.intended.max(1) as f64;
-                goals.push(count_goal("errors_share_max", endpoint, limit, share));
+                let share = of_any(tallied.errors as f64 / tallied.intended as f64);
+                goals.push(judged("errors_share_max", endpoint, limit, share));
             }
         }
         goals
@@ -134,19 +138,14 @@ fn over(latencies: &Latencies, limit_us: u64) -> u64 {
     histogram.len() - histogram.count_between(0, limit_us)
 }
 
-fn latency_goal(what: &str, endpoint: &str, limit: f64, value: Percentile) -> Goal {
-    let value = value.us().map(|us| us as f64);
+/// A goal without a value rests on too few samples, or on none.
+fn judged(what: &str, endpoint: &str, limit: f64, value: Option<f64>) -> Goal {
     let verdict = match value {
         None => GoalVerdict::Insufficient,
-        Some(us) if us > limit => GoalVerdict::Missed,
+        Some(value) if value > limit => GoalVerdict::Missed,
         Some(_) => GoalVerdict::Met,
     };
     Goal { what: what.to_owned(), endpoint: endpoint.to_owned(), limit, value, verdict }
-}
-
-fn count_goal(what: &str, endpoint: &str, limit: f64, value: f64) -> Goal {
-    let verdict = if value > limit { GoalVerdict::Missed } else { GoalVerdict::Met };
-    Goal { what: what.to_owned(), endpoint: endpoint.to_owned(), limit, value: Some(value), verdict }
 }
 
 /// How the client itself did in one measured stage.
@@ -190,6 +189,15 @@ pub(crate) fn distrust(stages: &[StageTrust<'_>], busy_shares: &[f64]) -> Vec<St
     reasons
 }
 
+/// What a goal without a value lacks; a share of nothing and a count of nothing say nothing either.
+fn lacking(goal: &Goal) -> &'static str {
+    if goal.what.ends_with("_us") {
+        "has too few samples beyond it; run longer"
+    } else {
+        "says nothing: no such request fell due; run longer, or raise the rate"
+    }
+}
+
 /// The verdict over the goals of all measured stages. A client that cannot be trusted outweighs everything:
 /// neither a goal met nor one missed means anything then. A goal that lacks samples outweighs only goals met.
 pub(crate) fn verdict<'a>(
@@ -208,10 +216,9 @@ pub(crate) fn verdict<'a>(
                     goal.value.unwrap_or_default(),
                     goal.limit
                 )),
-                GoalVerdict::Insufficient => insufficient.push(format!(
-                    "stage {stage}: {}{place} has too few samples beyond it; run longer",
-                    goal.what
-                )),
+                GoalVerdict::Insufficient => {
+                    insufficient.push(format!("stage {stage}: {}{place} {}", goal.what, lacking(goal)));
+                }
             }
         }
     }

@@ -173,11 +173,7 @@ fn schedule(setup: &Setup, scenario: &Scenario, share: Share) -> Box<dyn Schedul
             Box::new(OpenLoop::new(Arc::clone(&scenario.plan), arrivals, setup.seed, share))
         }
         Pace::Closed { requests_max } => {
-            let of = |warmup| {
-                let stages = scenario.plan.stages.iter().filter(move |stage| stage.warmup == warmup);
-                stages.map(|stage| stage.duration_ns).sum()
-            };
-            Box::new(ClosedLoop::new(of(true), of(false), requests_max, share))
+            Box::new(ClosedLoop::new(Arc::clone(&scenario.plan), requests_max, share))
         }
     }
 }

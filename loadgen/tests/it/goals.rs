@@ -113,6 +113,58 @@ fn goals_of_an_endpoint_that_is_never_asked_are_refused() {
     assert!(server.requests().is_empty());
 }
 
+/// A goal that nothing was measured against, in a run that is good otherwise: 4, with these words.
+#[track_caller]
+fn check_says_nothing(text: &str, more: &[&str], words: &[&str]) {
+    let finished = run(&TestServer::right(), text, more);
+    let facts = &finished.json()["verdict"];
+    assert_eq!((finished.code, &facts["verdict"]), (4, &json!("invalid")), "{facts}");
+    for words in words {
+        assert!(facts["reasons"].to_string().contains(words), "{words:?} is missing in {facts}");
+    }
+}
+
+#[test]
+fn goals_of_an_endpoint_that_got_no_request_are_not_met() {
+    let text = "[[stage]]\nname = \"few\"\nkind = \"constant\"\nrate_per_s = 300\nduration_s = 1\n\
+                [traffic]\npersonal_share = 0.000000001\n[goals.personal]\np50_us = 1000000\n\
+                errors_share_max = 0.5\nwrong_answers_max = 7\n";
+    let words = [
+        "stage few: p50_us of personal has too few samples beyond it; run longer",
+        "stage few: errors_share_max of personal says nothing: no such request fell due",
+        "stage few: wrong_answers_max of personal says nothing",
+    ];
+    check_says_nothing(text, &[], &words);
+}
+
+#[test]
+fn a_measured_stage_without_a_request_is_invalid_and_a_warmup_is_not() {
+    let stage = |name: &str, rest: &str| {
+        format!("[[stage]]\nname = \"{name}\"\nkind = \"constant\"\nduration_s = 0.5\n{rest}\n")
+    };
+    let (silent, busy) = ("rate_per_s = 0", "rate_per_s = 200");
+    let silent_warmup = stage("warm-up", &format!("{silent}\nwarmup = true"));
+    let good = run(&TestServer::right(), &format!("{silent_warmup}{}", stage("busy", busy)), &[]);
+    assert_eq!(good.code, 0, "{}", good.json()["verdict"]);
+    let words = ["stage silent: wrong_answers_max says nothing: no such request fell due"];
+    check_says_nothing(&format!("{}{}", stage("busy", busy), stage("silent", silent)), &[], &words);
+    check_says_nothing(&stage("silent", silent), &[], &words);
+}
+
+#[test]
+fn goals_of_an_endpoint_that_the_targets_do_not_feed_are_refused() {
+    let fixture = Fixture::new(1);
+    fixture.write_targets(&["{\"request\": {\"person_id\": \"1\"}}".to_owned()]);
+    let server = TestServer::right();
+    let more =
+        ["--endpoint", "mixed", "--rate", "100", "--duration-s", "1", "--goal", "personal.p50_us=1000"];
+    let finished = fixture.run(&server, &more);
+    let words = "the goals of the personal endpoint cannot be judged: the targets have no inquiry for it";
+    assert_eq!((finished.code, finished.stdout.as_str()), (2, ""), "{}", finished.stderr);
+    assert!(finished.stderr.contains(words), "{}", finished.stderr);
+    assert!(server.requests().is_empty());
+}
+
 /// Runs of up to a quarter of an hour that must end within seconds, for this reason.
 #[track_caller]
 fn check_aborted(server: &TestServer, text: &str, more: &[&str], code: i32, reason: &str) -> Value {
