@@ -47,15 +47,11 @@ pub(crate) struct Judged {
     pub(crate) trusted: bool,
 }
 
-/// Judges each stage, then the whole; a closed loop without goals on latency asks nothing of its client.
-pub(crate) fn judge(stages: &mut [StageResult], limits: &[Limits], busy: &[f64], closed: bool) -> Judged {
-    for (stage, limits) in stages.iter_mut().zip(limits) {
-        stage.goals = stage_goals(stage, limits);
-    }
-    let measured: Vec<(&StageResult, &Limits)> =
-        stages.iter().zip(limits).filter(|(stage, _)| !stage.warmup).collect();
+/// Why the client that measured these stages cannot be trusted; a closed loop without goals on latency asks nothing of
+/// its client.
+pub(crate) fn distrust(stages: &[StageResult], limits: &[Limits], busy: &[f64], closed: bool) -> Vec<String> {
+    let measured = stages.iter().zip(limits).filter(|(stage, _)| !stage.warmup);
     let trust: Vec<StageTrust<'_>> = measured
-        .iter()
         .map(|(stage, limits)| StageTrust {
             name: &stage.name,
             lateness: &stage.lateness_us,
@@ -63,7 +59,14 @@ pub(crate) fn judge(stages: &mut [StageResult], limits: &[Limits], busy: &[f64],
         })
         .collect();
     let asked = !closed || trust.iter().any(|stage| stage.strictest_us.is_some());
-    let distrust = if asked { goals::distrust(&trust, busy) } else { Vec::new() };
+    if asked { goals::distrust(&trust, busy) } else { Vec::new() }
+}
+
+/// Judges each stage, then the whole, which was measured by a client that this is to be said against.
+pub(crate) fn judge(stages: &mut [StageResult], limits: &[Limits], distrust: Vec<String>) -> Judged {
+    for (stage, limits) in stages.iter_mut().zip(limits) {
+        stage.goals = stage_goals(stage, limits);
+    }
     let trusted = distrust.is_empty();
     let judged = stages.iter().map(|stage| (stage.name.as_str(), stage.goals.as_slice()));
     Judged { facts: goals::verdict(distrust, judged), trusted }
@@ -125,7 +128,8 @@ pub(crate) fn run_result(
     let timeline = collector.timeline();
     let mut stages: Vec<StageResult> = (0..scenario.plan.stages.len()).map(|i| collector.stage(i)).collect();
     let busy = collector.busy_shares();
-    let judged = judge(&mut stages, &scenario.goals, &busy, scenario.is_closed());
+    let distrust = distrust(&stages, &scenario.goals, &busy, scenario.is_closed());
+    let judged = judge(&mut stages, &scenario.goals, distrust);
     let trusted = judged.trusted;
     let verdict = with_ending(judged, &ended);
     let totals = totals(&stages);

@@ -1,5 +1,6 @@
 //! Joins the results of shards into the result that one machine would have had: counts are added, histograms
-//! merged, goals judged anew on the whole. Nothing is averaged.
+//! merged, goals judged anew on the whole. Nothing is averaged. Each client is judged by itself: the lateness of one
+//! that was late would vanish among the others'.
 
 use crate::assemble;
 use crate::latency::Latencies;
@@ -33,14 +34,15 @@ pub(crate) fn merge(mut parts: Vec<RunResult>) -> Result<RunResult, MergeError> 
     parts.sort_by_key(|part| part.shard.numbers.clone());
     check_same(&parts)?;
     check_shards(&parts)?;
+    let first = parts.first().ok_or(MergeError::NotARun(1))?;
+    let scenario = Scenario::parse(&first.provenance.scenario.name, &first.provenance.scenario.text)?;
+    let distrust = parts.iter().flat_map(|part| distrust(part, &scenario)).collect();
     let mut parts = parts.into_iter();
     let mut whole = parts.next().ok_or(MergeError::NotARun(1))?;
     for part in parts {
         add(&mut whole, part);
     }
-    let scenario = Scenario::parse(&whole.provenance.scenario.name, &whole.provenance.scenario.text)?;
-    let busy = whole.client.busy_share_by_thread.clone();
-    let judged = assemble::judge(&mut whole.stages, &scenario.goals, &busy, scenario.is_closed());
+    let judged = assemble::judge(&mut whole.stages, &scenario.goals, distrust);
     whole.client.trusted = judged.trusted;
     whole.verdict = assemble::with_early_end(judged, &whole.ended_by);
     let totals = assemble::totals(&whole.stages);
@@ -49,6 +51,19 @@ pub(crate) fn merge(mut parts: Vec<RunResult>) -> Result<RunResult, MergeError> 
     (whole.total, whole.endpoints, whole.lateness_us) = (totals.total, totals.endpoints, totals.lateness);
     whole.machine_stalls_us = totals.machine_stalls;
     Ok(whole)
+}
+
+/// Why the client of this part cannot be trusted, by the name of its shard. That its own goals rest on too few samples is
+/// no such reason: the whole has more.
+fn distrust(part: &RunResult, scenario: &Scenario) -> Vec<String> {
+    let busy = &part.client.busy_share_by_thread;
+    let mut reasons = assemble::distrust(&part.stages, &scenario.goals, busy, scenario.is_closed());
+    if reasons.is_empty() && !part.client.trusted {
+        // Shares are rounded in results: one that is hardly over the limit no longer shows it.
+        reasons.push("by its own verdict its client was not to be trusted".to_owned());
+    }
+    let numbers: Vec<String> = part.shard.numbers.iter().map(u32::to_string).collect();
+    reasons.iter().map(|reason| format!("shard {}: {reason}", numbers.join(", "))).collect()
 }
 
 fn check_same(parts: &[RunResult]) -> Result<(), MergeError> {
@@ -182,7 +197,7 @@ fn add_point(points: &mut Vec<TimelinePoint>, other: TimelinePoint) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::{Swap, sample_run};
+    use crate::result::{Swap, Verdict, sample_run};
 
     /// Two shards of the sample, the second changed.
     fn merged(change: impl Fn(&mut RunResult)) -> RunResult {
@@ -195,6 +210,57 @@ mod tests {
         change(&mut two);
         add(&mut one, two);
         one
+    }
+
+    const SCENARIO: &str = "[[stage]]\nname = \"warm-up\"\nkind = \"constant\"\nrate_per_s = 2000\nduration_s = 5\n\
+        warmup = true\n[[stage]]\nname = \"peak\"\nkind = \"constant\"\nrate_per_s = 2000\nduration_s = 15\n\
+        [goals]\np99_us = 20000\nerrors_share_max = 1.0\nwrong_answers_max = 100\n";
+
+    /// Four shards of two stages with a goal of 20 ms, of which the second is changed, and what they come to together.
+    fn four(change: impl Fn(&mut RunResult)) -> RunResult {
+        let shard = |number: u32| {
+            let mut run = sample_run();
+            run.stages.truncate(2);
+            run.provenance.scenario.text = SCENARIO.to_owned();
+            (run.shard.numbers, run.shard.count) = (vec![number], 4);
+            if number == 2 {
+                change(&mut run);
+            }
+            run
+        };
+        merge((1..=4).map(shard).collect()).unwrap()
+    }
+
+    fn of_one_value(ms: u64, count: u64) -> Latencies {
+        let mut latencies = Latencies::new();
+        (0..count).for_each(|_| latencies.record(std::time::Duration::from_millis(ms)));
+        latencies
+    }
+
+    /// 600 of the part's 30,600 are late, which is more than 1 % of its own and less of the whole.
+    #[test]
+    fn a_worker_that_was_late_is_not_washed_clean_by_the_others() {
+        let late = four(|run| run.stages[1].lateness_us.merge(&of_one_value(9, 600)));
+        assert_eq!((late.verdict.verdict, late.client.trusted), (Verdict::Invalid, false));
+        let p99 = late.stages[1].lateness_us.summary().p99.us().unwrap();
+        assert!(p99 <= 2_000, "the whole would pass: {p99}");
+        let reason = "shard 2: stage peak: the client itself was late by ";
+        assert!(late.verdict.reasons[0].starts_with(reason), "{:?}", late.verdict.reasons);
+        let busy = four(|run| run.client.busy_share_by_thread = vec![0.5, 0.93]);
+        let reason = "shard 2: sender thread 2 was busy 93 % of the time";
+        assert!(busy.verdict.reasons[0].starts_with(reason), "{:?}", busy.verdict.reasons);
+        let told = four(|run| run.client.trusted = false);
+        assert_eq!(told.verdict.verdict, Verdict::Invalid);
+        assert!(told.verdict.reasons[0].starts_with("shard 2: by its own verdict"));
+    }
+
+    #[test]
+    fn a_worker_with_too_few_samples_of_its_own_is_no_reason_against_the_whole() {
+        let few = four(|run| {
+            run.stages[1].total.latency_us = of_one_value(1, 3);
+            run.verdict.verdict = Verdict::Invalid;
+        });
+        assert_eq!((few.verdict.verdict, few.client.trusted), (Verdict::Met, true), "{:?}", few.verdict);
     }
 
     #[test]
