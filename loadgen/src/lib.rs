@@ -17,6 +17,8 @@ mod alike;
 mod answer;
 mod assemble;
 mod base_url;
+#[cfg(test)]
+mod burst_tests;
 mod calibrate;
 mod capacity;
 mod cli;

@@ -70,7 +70,7 @@ pub(crate) struct Record {
     pub(crate) latency_us: u32,
     /// From the actual send to the end; absent when it was never sent.
     pub(crate) service_us: Option<u32>,
-    /// From due to ready, as far as the client caused it.
+    /// From due to sent, as far as the client caused it.
     pub(crate) lateness_us: u32,
     pub(crate) endpoint: Endpoint,
     pub(crate) outcome: Outcome,

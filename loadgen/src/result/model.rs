@@ -219,7 +219,7 @@ pub(crate) struct StageResult {
     #[serde(flatten)]
     pub(crate) total: Tallied,
     pub(crate) endpoints: BTreeMap<String, Tallied>,
-    /// From the moment a request was due to the moment it was ready to be sent, as far as the client caused it.
+    /// From the moment a request was due to the moment it was sent, as far as the client caused it.
     pub(crate) lateness_us: Latencies,
     #[serde(default)]
     pub(crate) machine_stalls_us: Latencies,

@@ -25,15 +25,16 @@ impl Sender {
         let inquiry = self.shared.inquiry(request.pick);
         let heads = &self.shared.heads[request.pick.key.map_or(lane.key, |key| key as usize)];
         heads.write_request(lane.connection.outbox(), inquiry.endpoint, self.shared.targets.body(inquiry));
-        match lane.connection.phase {
-            Phase::Open => self.send(index),
-            _ => self.open(index),
+        let is_open = lane.connection.phase == Phase::Open;
+        let now = self.now();
+        if let Some(flight) = &mut self.lanes.at(index).flight {
+            flight.request.leaves_client(now);
         }
+        if is_open { self.send(index, now) } else { self.open(index, now) }
     }
 
     /// Opens the lane's connection; its request goes out once that is done.
-    fn open(&mut self, index: usize) {
-        let now = self.now();
+    fn open(&mut self, index: usize, now: u64) {
         let lane = self.lanes.at(index);
         let begun = lane.connection.begin_connect(now, self.shared.tls.as_ref()).and_then(|()| {
             let stream = lane.connection.stream().ok_or(std::io::ErrorKind::NotConnected)?;
@@ -44,8 +45,8 @@ impl Sender {
         }
     }
 
-    fn send(&mut self, index: usize) {
-        let now = self.now();
+    /// What the socket does not take at once waits for the server.
+    fn send(&mut self, index: usize, now: u64) {
         let lane = self.lanes.at(index);
         if let Some(flight) = &mut lane.flight {
             flight.sent_ns = now;
@@ -98,7 +99,7 @@ impl Sender {
                 connection.phase = Phase::Open;
                 let tls = handshake.map(|kind| (us_up(self.shared.clock.now_ns() - since), kind));
                 self.report.opened(Opened { tcp_us, tls, is_reconnect: true });
-                self.send(index);
+                self.send(index, self.now());
             }
             Err(_) => self.fail(index, LinkError::TlsFailed),
         }

@@ -17,8 +17,25 @@ use crate::traffic::{Cursor, Pick};
 pub(super) struct Waiting {
     pub(super) slot: Slot,
     pub(super) pick: Pick,
+    /// How late the client was, as far as it is known by now.
     pub(super) lateness_ns: u64,
+    /// When it was taken up a connection was free for it: until it is sent, it waits for nobody but the client.
+    pub(super) found_free: bool,
     pub(super) tries: u32,
+}
+
+impl Waiting {
+    fn new(slot: Slot, pick: Pick, tries: u32, found_free: bool, now: u64) -> Waiting {
+        Waiting { slot, pick, lateness_ns: now.saturating_sub(slot.due_ns), found_free, tries }
+    }
+
+    /// It is sent now, or its connection begins to be opened. From here on it waits for the server; where it found no
+    /// free connection it has done so since it was taken up.
+    pub(super) fn leaves_client(&mut self, now: u64) {
+        if self.found_free {
+            self.lateness_ns = now.saturating_sub(self.slot.due_ns);
+        }
+    }
 }
 
 /// Retries by their time, then in the order of their slots: (due, index, stage, tries).
@@ -44,7 +61,7 @@ impl Intake {
                 break;
             }
             self.retries.pop();
-            self.admit(Slot { index, due_ns, stage }, tries, shared, report);
+            self.admit(Slot { index, due_ns, stage }, tries, idle, shared, report);
         }
         let mut free = idle.saturating_sub(self.waiting.len());
         loop {
@@ -52,7 +69,7 @@ impl Intake {
                 Due::At(due) if due <= now => {
                     free = free.saturating_sub(1);
                     let slot = self.schedule.take();
-                    self.admit(slot, 0, shared, report);
+                    self.admit(slot, 0, idle, shared, report);
                 }
                 Due::At(due) => return due,
                 // A closed loop with no free connection has nothing due, but is not over either.
@@ -62,13 +79,13 @@ impl Intake {
         }
     }
 
-    fn admit(&mut self, slot: Slot, tries: u32, shared: &Shared, report: &mut Report) {
+    fn admit(&mut self, slot: Slot, tries: u32, idle: usize, shared: &Shared, report: &mut Report) {
         // In passes a cursor cannot go back to a retry's slot: those need a mix, which the scenario checks.
         let pick = shared.picker.pick(&mut self.cursor, slot.index);
         let interval = u32::try_from(slot.due_ns / shared.interval_ns).unwrap_or(u32::MAX);
         report.count_intended(interval, slot.stage, shared.inquiry(pick).endpoint);
-        let lateness_ns = shared.clock.now_ns().saturating_sub(slot.due_ns);
-        self.waiting.push_back(Waiting { slot, pick, lateness_ns, tries });
+        let found_free = self.waiting.len() < idle;
+        self.waiting.push_back(Waiting::new(slot, pick, tries, found_free, shared.clock.now_ns()));
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -107,5 +124,23 @@ impl Intake {
     pub(super) fn next_event_ns(&self, timeout_ns: u64) -> u64 {
         let waiting = self.waiting.front().map_or(NEVER, |first| first.slot.due_ns + timeout_ns);
         self.retries.peek().map_or(waiting, |Reverse((at, ..))| waiting.min(*at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Due at 1,000 ns, taken up 200 ns later, sent or its opening begun at 5,000 ns.
+    #[test]
+    fn what_a_request_waits_for_the_client_is_lateness_until_it_waits_for_the_server() {
+        let lateness = |found_free| {
+            let (slot, pick) = (Slot { index: 0, due_ns: 1_000, stage: 0 }, Pick { inquiry: 0, key: None });
+            let mut request = Waiting::new(slot, pick, 0, found_free, 1_200);
+            request.leaves_client(5_000);
+            request.lateness_ns
+        };
+        assert_eq!(lateness(true), 4_000, "others were written before it: nobody but the client kept it");
+        assert_eq!(lateness(false), 200, "no connection was free: it waited for the server");
     }
 }

@@ -30,8 +30,8 @@ pub(super) fn page(run: &RunResult) -> Page {
     page.section("latency-over-time", "Latency over time", &how, &latency_over_time(run).html());
     let how = "What the schedule intended, what was sent, and what came back whole, a second.";
     page.section("rate", "Rate", how, &(rate(run).html() + &failures(run)));
-    let how = "The client's own delay: from the moment a request was due to the moment it was ready to be \
-        sent, as far as the client caused it. Waiting for a connection or a full socket is the server's \
+    let how = "The client's own delay: from the moment a request was due to the moment it was sent, as \
+        far as the client caused it. Waiting for a connection or a full socket is the server's \
         latency and is not in here.";
     page.section("lateness", "Lateness of the client", how, &lateness(run).html());
     let how = format!(
