@@ -252,8 +252,10 @@ fn live_rounds(
     // A turn that ended early would be unlike the others.
     scenario.abort_on_miss = false;
     let mut setup = config::setup(&traffic, &scenario)?;
-    let mut runs = Rounds::new();
-    for round in 0..args.rounds as usize * 4 {
+    let (mut runs, turns) = (Rounds::new(), args.rounds as usize * 4);
+    let turn_s = scenario.plan.duration_ns() as f64 / 1e9;
+    let _ = writeln!(notes, "{turns} turns of {turn_s:.0} s, {:.1} minutes", turn_s * turns as f64 / 60.0);
+    for round in 0..turns {
         let is_b = matches!(round % 4, 1 | 2);
         // Each pair of turns asks the same.
         setup.seed = scenario.seed + round as u64 / 2;
@@ -292,7 +294,7 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
     let ((blocks_a, a), (blocks_b, b)) = (told(false), told(true));
     // Turns of one process cannot differ in what is told of results.
     let mut notes = files.map_or_else(Vec::new, |_| alike::notes(first_a, first_b));
-    notes.extend(compare::few_intervals(&blocks_a, &blocks_b));
+    notes.extend(compare::cautions(&blocks_a, &blocks_b, files.is_none()));
     let rounds = runs.iter().filter(|_| files.is_none()).map(|(is_b, run)| CompareRound {
         side: if *is_b { "b" } else { "a" }.to_owned(),
         verdict: run.verdict.verdict,
@@ -305,6 +307,7 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
         confidence: compare::CONFIDENCE,
         resamples: compare::RESAMPLES,
         ratios: compare::ratios(&blocks_a, &blocks_b, first_a.provenance.seed),
+        turns_a_side: if files.is_none() { runs.len() as u64 / 2 } else { 0 },
         rounds: rounds.collect(),
         a,
         b,

@@ -15,7 +15,8 @@ use crate::result::beside::{ServerHistogram, ServerOver, ServerSays};
 use crate::result::document::Document;
 use crate::result::model::{Mode, Timeline};
 use crate::result::outputs::OutputArgs;
-use crate::result::{csv, hdr_log, sample, text};
+use crate::result::search::CompareResult;
+use crate::result::{csv, hdr_log, html, sample, text};
 
 fn json(document: &Document) -> String {
     let mut bytes = Vec::new();
@@ -42,7 +43,7 @@ fn every_document_is_read_back_as_it_was_written() {
 /// Every form in which a document leaves, as text; the log of histograms is there for runs alone.
 fn every_form(document: &Document) -> Vec<String> {
     let mut forms = vec![json(document), in_words(document)];
-    for write in [csv::write, super::html::write] {
+    for write in [csv::write, html::write] {
         let mut bytes = Vec::new();
         write(document, &mut bytes).unwrap();
         forms.push(String::from_utf8(bytes).unwrap());
@@ -302,7 +303,7 @@ fn a_closed_loop_is_labelled_in_every_output() {
     run.mode_caveat = Some("latencies omit waiting (coordinated omission)".to_owned());
     let document = Document::from(run.clone());
     let mut outputs = vec![in_words(&document), json(&document)];
-    for write in [csv::write, super::html::write] {
+    for write in [csv::write, html::write] {
         let mut bytes = Vec::new();
         write(&document, &mut bytes).unwrap();
         outputs.push(String::from_utf8(bytes).unwrap());
@@ -337,6 +338,20 @@ fn searches_and_comparisons_are_told_in_words() {
             "warning: the two differ in scenario\nnote: measured by different builds of loadgen\n",
         ],
     );
+    check_text(
+        &CompareResult { turns_a_side: 4, ..sample::compare() }.into(),
+        &["1.327   1.210 to 1.460, too few turns to tell a difference\n"],
+    );
+    let stored =
+        CompareResult { turns_a_side: 0, warnings: Vec::new(), notes: Vec::new(), ..sample::compare() };
+    check_text(&stored.clone().into(), &["1.327   1.210 to 1.460\n"]);
+    let mut texts = [Vec::new(), Vec::new()];
+    text::write(&stored.clone().into(), &mut texts[0]).unwrap();
+    html::write(&stored.into(), &mut texts[1]).unwrap();
+    for text in texts.map(|text| String::from_utf8(text).unwrap()) {
+        let words = ["differs", "no difference shown"].map(|word| text.contains(word));
+        assert_eq!(words, [false, false], "two runs tell no difference between servers: {text}");
+    }
     check_text(
         &sample::calibration().into(),
         &[

@@ -88,8 +88,37 @@ pub(crate) struct CompareResult {
     pub(crate) confidence: f64,
     pub(crate) resamples: u32,
     pub(crate) ratios: Vec<Ratio>,
+    /// Of two live servers, from which the intervals were drawn; 0 where these hold the variation within two runs only, as
+    /// also in results of before this was noted.
+    #[serde(default)]
+    pub(crate) turns_a_side: u64,
     /// The runs in the order in which they took turns; empty when two files were compared.
     pub(crate) rounds: Vec<CompareRound>,
+}
+
+/// So many turns a side are the least that tell a difference from a mood.
+pub(crate) const TURNS_MIN: usize = 5;
+
+impl CompareResult {
+    /// What is shown of a ratio; nothing where two results were compared, as nobody knows how runs of one server differ.
+    pub(crate) fn shown(&self, ratio: &Ratio) -> Option<&'static str> {
+        match self.turns_a_side {
+            0 => None,
+            turns if turns < TURNS_MIN as u64 => Some("too few turns to tell a difference"),
+            _ => Some(if ratio.differs() { "differs" } else { "no difference shown" }),
+        }
+    }
+
+    /// How the intervals of the ratios are to be read.
+    pub(crate) fn reading(&self) -> &'static str {
+        match self.turns_a_side {
+            0 => {
+                "An interval holds the variation within the two runs only and shows no difference between servers."
+            }
+            turns if turns < TURNS_MIN as u64 => "There were too few turns to tell a difference.",
+            _ => "An interval that holds 1 shows no difference.",
+        }
+    }
 }
 
 /// One of the two.

@@ -244,9 +244,9 @@ fn write_compare(compare: &CompareResult, out: &mut dyn Write) -> io::Result<()>
     let interval = format!("{:.0} % interval", compare.confidence * 100.0);
     writeln!(out, "{:<16}{:>12}{:>12}{:>9}   {interval}", "", "a", "b", "b/a")?;
     for r in &compare.ratios {
-        let word = if r.differs() { "differs" } else { "no difference shown" };
+        let shown = compare.shown(r).map_or_else(String::new, |shown| format!(", {shown}"));
         write!(out, "{:<16}{:>12}{:>12}{:>9.3}   ", r.what, number(r.a), number(r.b), r.ratio)?;
-        writeln!(out, "{:.3} to {:.3}, {word}", r.low, r.high)?;
+        writeln!(out, "{:.3} to {:.3}{shown}", r.low, r.high)?;
     }
     for (name, side) in [("a", &compare.a), ("b", &compare.b)] {
         writeln!(out, "\n{name} was measured with")?;

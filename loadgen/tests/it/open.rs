@@ -199,6 +199,8 @@ fn results_are_compared_where_they_are_alike() {
     assert_eq!(compared.code, 0, "{}", compared.stderr);
     assert_eq!(compared.json()["ratios"][0]["what"], "p50_us");
     let notes = compared.json()["notes"].to_string();
+    assert!(notes.contains("the intervals hold the variation within the two runs only"), "{notes}");
+    assert_eq!(compared.json()["turns_a_side"], 0);
     assert!(notes.contains("a has 6 intervals of the timeline and b 6: with fewer than 20"), "{notes}");
     let refused = loadgen(&["compare", &a, &other]);
     assert_eq!(refused.code, 1);

@@ -166,7 +166,8 @@ fn two_live_servers_take_turns_and_are_told_apart() {
     let (a_url, b_url) = (a.url(), b.url());
     let urls = ["compare", "--json", "--a-url", &a_url, "--b-url", &b_url, "--ca", &ca];
     let files = ["--targets", targets.to_str().unwrap(), "--key-file", key.to_str().unwrap()];
-    let finished = loadgen(&[&urls[..], &files, &["--scenario", scenario.to_str().unwrap()]].concat());
+    let more = ["--scenario", scenario.to_str().unwrap(), "--rounds", "1"];
+    let finished = loadgen(&[&urls[..], &files, &more].concat());
     fixture.assert_nothing_leaked(&finished);
     let result = finished.json();
     assert_eq!(finished.code, 0, "{}", finished.stderr);
@@ -177,7 +178,14 @@ fn two_live_servers_take_turns_and_are_told_apart() {
     assert_eq!((&result["a"]["label"], &result["b"]["label"]), (&json!(a_url), &json!(b_url)));
     let p50 = &result["ratios"][0];
     assert_eq!(p50["what"], "p50_us");
-    assert!(p50["low"].as_f64().unwrap() > 1.5 && p50["ratio"].as_f64().unwrap() > 2.0, "{p50}");
+    assert!(p50["ratio"].as_f64().unwrap() > 2.0, "{p50}");
+    assert!(finished.stderr.contains("4 turns of 3 s, 0.2 minutes\n"), "{}", finished.stderr);
+    assert_eq!(result["turns_a_side"], 2);
+    let notes = result["notes"].to_string();
+    assert!(
+        notes.contains("2 turns a side are too few turns to tell a difference, 5 are the least"),
+        "{notes}"
+    );
     // Each pair of turns asks the same.
     let asked = |server: &TestServer| {
         let mut people: Vec<String> =

@@ -183,12 +183,12 @@ pub(super) fn compare_page(compare: &CompareResult) -> Page {
     let sub = format!("a is {}, b is {}", compare.a.label, compare.b.label);
     page.lead(&facts::head("Compare", &sub, COMPARE_MEANS, None, &verdict, &cards));
     let how = format!(
-        "b over a, each with its {:.0} % bootstrap interval of {} resamples. An interval that holds 1 shows no \
-         difference.",
+        "b over a, each with its {:.0} % bootstrap interval of {} resamples. {}",
         compare.confidence * 100.0,
-        compare.resamples
+        compare.resamples,
+        compare.reading()
     );
-    page.section("ratios", "Ratios", &how, &(forest(&compare.ratios) + &ratios(compare)));
+    page.section("ratios", "Ratios", &how, &(forest(compare) + &ratios(compare)));
     if !compare.rounds.is_empty() {
         let how = "The p99 of each turn, in the order in which the two took turns.";
         page.section("rounds", "Turns", how, &rounds(&compare.rounds).html());
@@ -200,8 +200,14 @@ fn ratios(compare: &CompareResult) -> String {
     let row = |r: &Ratio| {
         let (a, b) = (number(r.a), number(r.b));
         let interval = format!("{:.3} to {:.3}", r.low, r.high);
-        let word = if r.differs() { "differs" } else { "no difference shown" };
-        vec![escape(&r.what), word.to_owned(), a, b, format!("{:.3}", r.ratio), interval]
+        vec![
+            escape(&r.what),
+            compare.shown(r).unwrap_or_default().to_owned(),
+            a,
+            b,
+            format!("{:.3}", r.ratio),
+            interval,
+        ]
     };
     let rows: Vec<_> = compare.ratios.iter().map(row).collect();
     table(&["measure", "", "a", "b", "b/a", "interval"], 2, &rows)
@@ -209,7 +215,8 @@ fn ratios(compare: &CompareResult) -> String {
 
 /// A row for each ratio: its interval as a bar, itself as a dot, 1 as a line. The axis is logarithmic, so
 /// that twice and half are equally far from 1.
-fn forest(ratios: &[Ratio]) -> String {
+fn forest(compare: &CompareResult) -> String {
+    let ratios = &compare.ratios;
     let reach = ratios.iter().flat_map(|r| [r.low, r.high]).filter(|v| v.is_finite() && *v > 0.0);
     let reach = reach.map(|v| v.ln().abs()).fold(0.05_f64, f64::max) * 1.15;
     let x_at = |ratio: f64| 170.0 + (ratio.max(1e-9).ln() / reach).clamp(-1.0, 1.0).midpoint(1.0) * 840.0;
@@ -226,7 +233,7 @@ fn forest(ratios: &[Ratio]) -> String {
         out += &format!("<text class=\"middle\" x=\"{x:.1}\" y=\"{}\">{ratio:.3}</text>", height - 10);
     }
     for (at, r) in ratios.iter().enumerate() {
-        let (y, colour) = (20 + 30 * at, if r.differs() { "c3" } else { "c0" });
+        let (y, colour) = (20 + 30 * at, if compare.shown(r) == Some("differs") { "c3" } else { "c0" });
         let (low, high, middle) = (x_at(r.low), x_at(r.high), x_at(r.ratio));
         out += &format!("<text class=\"end\" x=\"150\" y=\"{}\">{}</text>", y + 4, escape(&r.what));
         out += &format!("<g class=\"ratio {colour}\" data-name=\"{}\">", escape(&r.what));
