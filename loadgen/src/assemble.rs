@@ -137,7 +137,6 @@ pub(crate) fn run_result(
         scenario.plan.stages.iter().find(|stage| !stage.warmup).map_or(0, |stage| stage.starts_at_ns);
     let elapsed_ns = collector.last_end_ns.saturating_sub(from_ns);
     let answers = totals.total.right + totals.total.unchecked + totals.total.wrong_answers;
-    let strictest = scenario.goals.iter().filter_map(Limits::strictest_us).min();
     RunResult {
         provenance: provenance(scenario, setup.seed, started_at),
         mode: if scenario.is_closed() { Mode::ClosedLoop } else { Mode::OpenLoop },
@@ -164,7 +163,7 @@ pub(crate) fn run_result(
             busy_share_by_thread: busy.iter().map(|share| (share * 1_000.0).round() / 1_000.0).collect(),
             cpu_ns_per_request: collector.busy_ns.checked_div(collector.progress.sent),
             busy_share_max: BUSY_SHARE_MAX,
-            lateness_us_p99_max: strictest.map(lateness_limit_us),
+            lateness_us_p99_max: scenario.strictest_us().map(lateness_limit_us),
             senders_raised_priority: Some(collector.senders_raised),
             machine_stalls_raised_priority: collector.stalls.raised(),
             machine_stalls_cores: Some(collector.stalls.cores()),

@@ -63,7 +63,7 @@ impl Connections {
             (&mut self.requests_reused, &mut self.service_reused)
         };
         *count += 1;
-        if record.outcome.is_timed() {
+        if record.is_timed {
             service.record(us(service_us));
         }
     }
@@ -311,7 +311,7 @@ impl Recent {
 
     fn add(&mut self, record: &Record) {
         self.lateness.record(us(record.lateness_us));
-        if record.outcome.is_timed() {
+        if record.is_timed {
             self.latency.record(us(record.latency_us));
             if let Some(service_us) = record.service_us {
                 self.service.record(us(service_us));
@@ -343,7 +343,7 @@ impl Interval {
         self.completed += u64::from(record.outcome.is_answer());
         self.wrong += u64::from(matches!(record.outcome, crate::record::Outcome::Wrong(_)));
         self.lateness.record(us(record.lateness_us));
-        if record.outcome.is_timed() {
+        if record.is_timed {
             self.latency.record(us(record.latency_us));
             if let Some(service_us) = record.service_us {
                 self.service.record(us(service_us));

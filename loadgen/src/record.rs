@@ -42,12 +42,14 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// Answers, right or wrong, and timeouts, which took at least that long: to leave those out would flatter
-    /// the server. Error statuses and broken connections are not timed: a quick refusal would flatter it too.
-    pub(crate) fn is_timed(self) -> bool {
+    /// the server. Of error statuses and broken connections only those slower than this are timed: a quick refusal would
+    /// flatter it too, and so would a slow one that is left out.
+    pub(crate) fn is_timed(self, latency_us: u32, slow_error_us: u64) -> bool {
         match self {
             Outcome::Right | Outcome::Unchecked | Outcome::Wrong(_) => true,
-            Outcome::HttpError(_) | Outcome::InFlight => false,
-            Outcome::LinkError(error) => matches!(error, LinkError::Timeout | LinkError::TimeoutUnsent),
+            Outcome::LinkError(LinkError::Timeout | LinkError::TimeoutUnsent) => true,
+            Outcome::HttpError(_) | Outcome::LinkError(_) => u64::from(latency_us) > slow_error_us,
+            Outcome::InFlight => false,
         }
     }
 
@@ -74,6 +76,8 @@ pub(crate) struct Record {
     pub(crate) lateness_us: u32,
     pub(crate) endpoint: Endpoint,
     pub(crate) outcome: Outcome,
+    /// Its times count in the histograms.
+    pub(crate) is_timed: bool,
     /// The first on its connection.
     pub(crate) first_on_connection: bool,
     pub(crate) is_retry: bool,

@@ -104,6 +104,7 @@ pub(crate) fn run(
         seen: SeenCodes::new(setup.tracking_codes_max, codes_expected(scenario)),
         stop: AtomicBool::new(false),
         timeout_ns: scenario.timeout_ms * 1_000_000,
+        slow_error_us: scenario.strictest_us().unwrap_or(u64::MAX),
         requests_per_connection: scenario.requests_per_connection,
         retries: scenario.traffic.as_ref().and_then(|traffic| traffic.retries),
         interval_ns: timeline.interval_ms * 1_000_000,

@@ -49,7 +49,7 @@ impl Tally {
     pub(crate) fn add(&mut self, record: &Record) {
         self.sent += u64::from(record.service_us.is_some());
         self.retries += u64::from(record.is_retry);
-        if record.outcome.is_timed() {
+        if record.is_timed {
             self.latency.record(us(record.latency_us));
             if let Some(service_us) = record.service_us {
                 self.service.record(us(service_us));

@@ -12,7 +12,7 @@ use crate::result::search::{CalibrationResult, CapacityResult, CapacityStep, Com
 use crate::result::verdict::{Goal, Verdict, VerdictFacts};
 
 pub(crate) const LATENCY_COVERS: &str =
-    "answers, right or wrong, and timeouts; not error statuses and broken connections";
+    "answers, right or wrong, timeouts, and errors slower than the strictest latency goal; not quicker ones";
 
 pub(crate) const STALLS_ARE: &str =
     "By how much threads that only sleep woke too late, one on each core; no part of the verdict.";

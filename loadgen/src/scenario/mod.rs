@@ -110,6 +110,11 @@ impl Scenario {
         Scenario { plan: Arc::new(plan), goals, pace, ..self.clone() }
     }
 
+    /// The strictest goal on latency of any stage.
+    pub(crate) fn strictest_us(&self) -> Option<u64> {
+        self.goals.iter().filter_map(Limits::strictest_us).min()
+    }
+
     /// The goals of the first measured stage.
     pub(crate) fn measured_goals(&self) -> Option<&Limits> {
         self.plan.stages.iter().zip(&self.goals).find(|(stage, _)| !stage.warmup).map(|(_, goals)| goals)

@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) seen: SeenCodes,
     pub(crate) stop: AtomicBool,
     pub(crate) timeout_ns: u64,
+    /// Errors that took longer count in the latencies; no number of microseconds is longer where there is no goal on these.
+    pub(crate) slow_error_us: u64,
     pub(crate) requests_per_connection: u64,
     pub(crate) retries: Option<Retries>,
     /// The length of an interval of the timeline.
@@ -104,7 +106,7 @@ impl Sender {
         Ok(Sender {
             intake: Intake::new(schedule, shared.picker.cursor()),
             lanes: Lanes::new(connections),
-            report: Report::new(number, out),
+            report: Report::new(number, shared.slow_error_us, out),
             shared,
             poller,
             told: Vec::new(),

@@ -14,6 +14,8 @@ const GENERATION_NS: u64 = 5_000_000;
 /// Gathers a batch and hands it on.
 pub(super) struct Report {
     batch: Batch,
+    /// Errors that took longer are timed.
+    slow_error_us: u64,
     out: mpsc::Sender<Batch>,
     from_ns: u64,
     /// The thread's CPU time when the batch began.
@@ -26,8 +28,9 @@ pub(super) struct Report {
 
 impl Report {
     /// Of the sender with this number.
-    pub(super) fn new(sender: usize, out: mpsc::Sender<Batch>) -> Report {
+    pub(super) fn new(sender: usize, slow_error_us: u64, out: mpsc::Sender<Batch>) -> Report {
         Report {
+            slow_error_us,
             batch: Batch { sender, ..Batch::default() },
             out,
             from_ns: 0,
@@ -81,14 +84,16 @@ impl Report {
 
     pub(super) fn ended(&mut self, flight: &Flight, endpoint: Endpoint, outcome: Outcome, now: u64) {
         let request = &flight.request;
+        let latency_us = us_up(now.saturating_sub(request.slot.due_ns));
         self.batch.records.push(Record {
             due_ns: request.slot.due_ns,
             stage: request.slot.stage,
-            latency_us: us_up(now.saturating_sub(request.slot.due_ns)),
+            latency_us,
             service_us: (flight.sent_ns > 0).then(|| us_up(now.saturating_sub(flight.sent_ns))),
             lateness_us: us_up(request.lateness_ns),
             endpoint,
             outcome,
+            is_timed: outcome.is_timed(latency_us, self.slow_error_us),
             first_on_connection: flight.first,
             is_retry: request.tries > 0,
         });

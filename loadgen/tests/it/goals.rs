@@ -113,6 +113,40 @@ fn goals_of_an_endpoint_that_is_never_asked_are_refused() {
     assert!(server.requests().is_empty());
 }
 
+/// One request in ten is refused after 400 ms, one at once, and the rest is answered at once.
+fn refuses_the_slowest(request: &Request) -> Reply {
+    match request.number % 10 {
+        0 => {
+            std::thread::sleep(Duration::from_millis(400));
+            Reply::Json(503, json!({"code": "unavailable"}))
+        }
+        1 => Reply::Json(503, json!({"code": "unavailable"})),
+        _ => right_reply(request),
+    }
+}
+
+#[test]
+fn a_server_that_refuses_its_slowest_requests_late_is_no_faster_for_it() {
+    let text = "connections = 128\n[[stage]]\nkind = \"constant\"\nrate_per_s = 400\nduration_s = 4\n[goals]\n\
+                errors_share_max = 0.5\n";
+    let samples = |result: &Value| result["latency_us"]["samples"].as_u64().unwrap();
+    let count = |result: &Value, what: &str| result[what].as_u64().unwrap();
+    let server = || TestServer::start(refuses_the_slowest);
+    let unaware = run(&server(), text, &[]).json();
+    assert_eq!(samples(&unaware), count(&unaware, "right"), "without a goal on latency nothing changes");
+
+    let finished = run(&server(), &format!("{text}p90_us = 200000\n"), &[]);
+    let result = finished.json();
+    let (right, errors) = (count(&result, "right"), count(&result, "errors"));
+    assert_eq!(finished.code, 3, "a ninth of what is timed is slow: {}", result["verdict"]);
+    let timed = samples(&result) - right;
+    assert!(timed * 10 > errors * 4 && timed * 10 < errors * 7, "half of {errors} errors are slow: {timed}");
+    assert_eq!(result["service_us"]["samples"], result["latency_us"]["samples"]);
+    let points = result["timeline"]["points"].as_array().unwrap().iter();
+    let in_intervals: u64 = points.map(|point| point["latency_us"]["samples"].as_u64().unwrap()).sum();
+    assert_eq!(in_intervals, samples(&result));
+}
+
 /// A goal that nothing was measured against, in a run that is good otherwise: 4, with these words.
 #[track_caller]
 fn check_says_nothing(text: &str, more: &[&str], words: &[&str]) {
