@@ -28,7 +28,6 @@ struct Stage {
 /// One interval of the timeline while requests of it are under way.
 #[derive(Debug)]
 struct Interval {
-    stage: u32,
     intended: u64,
     ended: u64,
     sent: u64,
@@ -86,7 +85,8 @@ pub(crate) struct Collector {
     plan: std::sync::Arc<Plan>,
     interval_ns: u64,
     stages: Vec<Stage>,
-    open: BTreeMap<u32, Interval>,
+    /// By number and stage: an interval in which stages meet is one for each of them.
+    open: BTreeMap<(u32, u32), Interval>,
     points: Vec<TimelinePoint>,
     /// How far each sender is.
     until_ns: Vec<u64>,
@@ -219,19 +219,25 @@ impl Collector {
     }
 
     fn interval(&mut self, number: u32, stage: u32) -> &mut Interval {
-        self.open.entry(number).or_insert_with(|| Interval::new(stage))
+        self.open.entry((number, stage)).or_insert_with(Interval::new)
     }
 
     fn close_intervals(&mut self) {
         let past = self.until_ns.iter().copied().min().unwrap_or(0);
-        while let Some((&number, interval)) = self.open.first_key_value() {
+        while let Some((&(number, _), interval)) = self.open.first_key_value() {
             let start_ns = u64::from(number) * self.interval_ns;
             if start_ns.saturating_add(self.interval_ns) > past || interval.ended < interval.intended {
                 return;
             }
-            let Some((_, interval)) = self.open.pop_first() else { return };
+            self.close_first();
+        }
+    }
+
+    fn close_first(&mut self) {
+        if let Some(((number, stage), interval)) = self.open.pop_first() {
+            let start_ns = u64::from(number) * self.interval_ns;
             let generation = self.generations.close(number);
-            self.points.push(interval.point(start_ns / 1_000_000, generation));
+            self.points.push(interval.point(start_ns / 1_000_000, stage, generation));
         }
     }
 
@@ -241,18 +247,19 @@ impl Collector {
     }
 
     pub(crate) fn timeline(&mut self) -> Timeline {
-        let rest = std::mem::take(&mut self.open);
-        for (number, interval) in rest {
-            let start_ns = u64::from(number) * self.interval_ns;
-            let generation = self.generations.close(number);
-            self.points.push(interval.point(start_ns / 1_000_000, generation));
+        while !self.open.is_empty() {
+            self.close_first();
         }
         let interval_ms = self.interval_ns / 1_000_000;
-        let stalled = |point: TimelinePoint| {
+        let mut earlier = None;
+        let mut stalled = |point: TimelinePoint| {
+            // Where stages meet, the first of them has the stalls of the whole interval: nothing is there twice.
+            let is_first = earlier.replace(point.t_ms) != Some(point.t_ms);
             let number = u32::try_from(point.t_ms / interval_ms.max(1)).unwrap_or(u32::MAX);
-            point.stalled(&self.stalls.interval(number))
+            let stalls = if is_first { self.stalls.interval(number) } else { Latencies::new() };
+            point.stalled(&stalls)
         };
-        let points = std::mem::take(&mut self.points).into_iter().map(stalled).collect();
+        let points = std::mem::take(&mut self.points).into_iter().map(&mut stalled).collect();
         Timeline { interval_ms, points }
     }
 
@@ -321,9 +328,8 @@ impl Recent {
 }
 
 impl Interval {
-    fn new(stage: u32) -> Interval {
+    fn new() -> Interval {
         Interval {
-            stage,
             intended: 0,
             ended: 0,
             sent: 0,
@@ -351,10 +357,10 @@ impl Interval {
         }
     }
 
-    fn point(&self, t_ms: u64, generation: Option<String>) -> TimelinePoint {
+    fn point(&self, t_ms: u64, stage: u32, generation: Option<String>) -> TimelinePoint {
         TimelinePoint {
             t_ms,
-            stage: self.stage,
+            stage,
             intended: self.intended,
             sent: self.sent,
             completed: self.completed,
@@ -368,6 +374,58 @@ impl Interval {
             lateness_histogram: self.lateness.encode(),
             generation,
             ..TimelinePoint::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Intended, Outcome};
+    use crate::schedule::Plan;
+
+    const MS: u64 = 1_000_000;
+
+    /// Two stages of 1.5 s, intervals of a second, and an answer each 100 ms that took as many µs as it was due in ms.
+    fn collected() -> Collector {
+        let mut plan = Plan::default();
+        for (name, warmup) in [("warm-up", true), ("peak", false)] {
+            plan.push(name, "constant 10/s".to_owned(), warmup, &[(10.0, 10.0, 1.5)]);
+        }
+        let mut collector = Collector::new(std::sync::Arc::new(plan), 1_000 * MS, 1);
+        for at in 0..30_u32 {
+            let (due_ns, stage) = (u64::from(at) * 100 * MS, u32::from(at >= 15));
+            let record = Record {
+                due_ns,
+                stage,
+                latency_us: at * 100 + 1,
+                service_us: Some(1),
+                lateness_us: 1,
+                endpoint: Endpoint::General,
+                outcome: Outcome::Right,
+                is_timed: true,
+                first_on_connection: false,
+                is_retry: false,
+            };
+            let intended = vec![Intended { interval: at / 10, stage, general: 1, personal: 0 }];
+            let until_ns = due_ns + 100 * MS;
+            collector.add(Batch { until_ns, intended, records: vec![record], ..Batch::default() });
+        }
+        collector
+    }
+
+    #[test]
+    fn an_interval_in_which_stages_meet_is_one_for_each_of_them() {
+        let mut collector = collected();
+        let points = collector.timeline().points;
+        let found: Vec<_> = points.iter().map(|point| (point.t_ms, point.stage, point.completed)).collect();
+        assert_eq!(found, [(0, 0, 10), (1_000, 0, 5), (1_000, 1, 5), (2_000, 1, 10)]);
+        for stage in [0, 1] {
+            let mut merged = Latencies::new();
+            let of_stage = points.iter().filter(|point| point.stage == stage);
+            of_stage.for_each(|point| merged.merge(&Latencies::decode(&point.latency_histogram).unwrap()));
+            let whole = collector.stage(stage as usize).total.latency_us;
+            assert_eq!(merged.histogram(), whole.histogram(), "no answer is another stage's");
         }
     }
 }

@@ -133,7 +133,7 @@ fn add(whole: &mut RunResult, part: RunResult) {
     for point in part.timeline.points {
         add_point(&mut whole.timeline.points, point);
     }
-    whole.timeline.points.sort_by_key(|point| point.t_ms);
+    whole.timeline.points.sort_by_key(|point| (point.t_ms, point.stage));
     for swap in part.swaps {
         match whole.swaps.iter_mut().find(|known| known.to == swap.to) {
             Some(known) => known.t_ms = known.t_ms.min(swap.t_ms),
@@ -171,7 +171,8 @@ fn add_stage(stage: &mut StageResult, other: &StageResult) {
 }
 
 fn add_point(points: &mut Vec<TimelinePoint>, other: TimelinePoint) {
-    let Some(at) = points.iter().position(|point| point.t_ms == other.t_ms) else {
+    let is_same = |point: &TimelinePoint| (point.t_ms, point.stage) == (other.t_ms, other.stage);
+    let Some(at) = points.iter().position(is_same) else {
         points.push(other);
         return;
     };
@@ -302,5 +303,24 @@ mod tests {
         assert_eq!(point.latency_us.samples, 4_000);
         let [p50, p90] = [point.latency_us.p50, point.latency_us.p90].map(|p| p.us().unwrap());
         assert!(p50 < 10_000 && p90 > 89_000, "half are slow: {p50} {p90}, and no mean of the two");
+    }
+
+    /// The second shard had no request of the first stage in the interval in which the stages meet.
+    #[test]
+    fn intervals_of_two_stages_at_one_time_are_merged_each_with_its_own() {
+        let point = |stage, count| {
+            let latencies = of_one_value(1 + u64::from(stage), count);
+            let point = TimelinePoint { t_ms: 1_000, stage, completed: count, ..TimelinePoint::default() };
+            point.measured(&latencies, &latencies, &latencies).stalled(&latencies)
+        };
+        let (mut one, mut two) = (sample_run(), sample_run());
+        one.timeline.points = vec![point(0, 3), point(1, 4)];
+        two.timeline.points = vec![point(1, 20)];
+        add(&mut two, one);
+        let points = &two.timeline.points;
+        let found: Vec<_> = points.iter().map(|p| (p.stage, p.completed, p.latency_us.samples)).collect();
+        assert_eq!(found, [(0, 3, 3), (1, 24, 24)]);
+        let merged = Latencies::decode(&points[1].latency_histogram).unwrap();
+        assert_eq!(merged.histogram(), of_one_value(2, 24).histogram(), "nothing is lost");
     }
 }

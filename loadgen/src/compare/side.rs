@@ -2,7 +2,7 @@
 
 use crate::latency::Latencies;
 use crate::random::Random;
-use crate::result::{RunResult, TimelinePoint};
+use crate::result::{RunResult, StageResult, TimelinePoint};
 
 pub(super) const PERCENTILES: [(&str, u64); 4] =
     [("p50_us", 500_000), ("p90_us", 900_000), ("p99_us", 990_000), ("p99_9_us", 999_000)];
@@ -32,9 +32,7 @@ pub(crate) struct Side {
 impl Side {
     /// Adds a turn: the measured intervals of a run.
     pub(crate) fn add(&mut self, run: &RunResult) {
-        let is_measured =
-            |point: &&TimelinePoint| !run.stages.get(point.stage as usize).is_some_and(|stage| stage.warmup);
-        let points = run.timeline.points.iter().filter(is_measured);
+        let points = run.timeline.points.iter().filter(|point| is_measured(run, point));
         let latencies: Vec<Latencies> =
             points.filter_map(|point| Latencies::decode(&point.latency_histogram)).collect();
         self.add_turn(&latencies, answers(run));
@@ -142,24 +140,39 @@ fn per_s<'a>(intervals: impl Iterator<Item = &'a (f64, f64)>) -> Option<f64> {
     (seconds > 0.0).then(|| answers / seconds)
 }
 
-/// Whole answers and seconds of each measured interval of a run; one in which nothing fell due is there too: in a
-/// closed loop that is a server that stood still.
+/// Whole answers and seconds of each measured interval of a run, of one in which stages meet as far as it was measured. One
+/// in which nothing fell due is there too: in a closed loop that is a server that stood still.
 pub(super) fn answers(run: &RunResult) -> Vec<(f64, f64)> {
     let points = &run.timeline.points;
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
-    let is_warmup = |stage: usize| run.stages.get(stage).is_some_and(|stage| stage.warmup);
-    let stage_at = |t_ms: u64| run.stages.iter().filter(|s| s.starts_at_ms <= t_ms).count().saturating_sub(1);
     let interval_ms = run.timeline.interval_ms.max(1);
-    // The last interval is as long as the run was.
-    let began_ms = run.stages.iter().find(|stage| !stage.warmup).map_or(0, |stage| stage.starts_at_ms);
-    let planned_ms = run.stages.iter().map(|s| s.starts_at_ms + s.duration_ms).max().unwrap_or(u64::MAX);
-    let end_ms = planned_ms.min(began_ms + run.elapsed_ms);
     let of_interval = |t_ms: u64| {
-        let at = points.binary_search_by_key(&t_ms, |point| point.t_ms).ok();
-        let point: Option<&TimelinePoint> = at.map(|at| &points[at]);
-        let stage = point.map_or_else(|| stage_at(t_ms), |point| point.stage as usize);
-        let seconds = end_ms.saturating_sub(t_ms).clamp(1, interval_ms) as f64 / 1e3;
-        (!is_warmup(stage)).then(|| (point.map_or(0.0, |point| point.completed as f64), seconds))
+        let from = points.partition_point(|point| point.t_ms < t_ms);
+        let there = || points[from..].iter().take_while(|point| point.t_ms == t_ms);
+        let measured: Vec<u64> =
+            there().filter(|point| is_measured(run, point)).map(|point| point.completed).collect();
+        // Results of before intervals were divided between stages have all of such a one in the first of these.
+        if measured.is_empty() && there().next().is_some() {
+            return None;
+        }
+        let ms = measured_ms(run, t_ms, interval_ms);
+        let is_there = ms > 0 || !measured.is_empty();
+        is_there.then(|| (measured.iter().sum::<u64>() as f64, ms.max(1) as f64 / 1e3))
     };
     (first.t_ms..=last.t_ms).step_by(interval_ms as usize).filter_map(of_interval).collect()
+}
+
+/// How much of an interval measured stages fill; the last one is as long as the run was.
+fn measured_ms(run: &RunResult, t_ms: u64, interval_ms: u64) -> u64 {
+    let mut measured = run.stages.iter().filter(|stage| !stage.warmup).peekable();
+    let end_ms = measured.peek().map_or(0, |stage| stage.starts_at_ms) + run.elapsed_ms;
+    let of_stage = |stage: &StageResult| {
+        let to_ms = (stage.starts_at_ms + stage.duration_ms).min(end_ms).min(t_ms + interval_ms);
+        to_ms.saturating_sub(t_ms.max(stage.starts_at_ms))
+    };
+    measured.map(of_stage).sum()
+}
+
+fn is_measured(run: &RunResult, point: &TimelinePoint) -> bool {
+    !run.stages.get(point.stage as usize).is_some_and(|stage| stage.warmup)
 }

@@ -175,6 +175,17 @@ fn answers_a_second_leave_the_warmup_out_and_count_seconds_of_silence() {
     assert_eq!(answers(&cut).last(), Some(&(300.0, 0.25)), "the last interval is as long as the run was");
 }
 
+/// The warm-up ends 500 ms into the third second, of which the other half was measured.
+#[test]
+fn an_interval_in_which_stages_meet_counts_as_far_as_it_was_measured() {
+    let mut run = rates(&[9_000, 9_000, 100, 300]);
+    let meets = TimelinePoint { t_ms: 2_000, stage: 0, completed: 7_000, ..TimelinePoint::default() };
+    run.timeline.points.insert(2, meets);
+    (run.stages[0].duration_ms, run.stages[1].starts_at_ms) = (2_500, 2_500);
+    (run.stages[1].duration_ms, run.elapsed_ms) = (1_500, 1_500);
+    assert_eq!(answers(&run), [(100.0, 0.5), (300.0, 1.0)]);
+}
+
 #[test]
 fn the_ratio_of_answers_a_second_has_an_interval() {
     let side = |base: u64| {

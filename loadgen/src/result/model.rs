@@ -226,8 +226,8 @@ pub(crate) struct StageResult {
     pub(crate) goals: Vec<Goal>,
 }
 
-/// The run in equal intervals. Their length is fixed before the start from the scenario's duration, so that
-/// there are never more than `Timeline::POINTS_MAX` of them, however long a soak lasts.
+/// The run in equal intervals, in the order of time and then of stages. Their length is fixed before the start from the
+/// scenario's duration, so that there are never more than `Timeline::POINTS_MAX` of them, however long a soak lasts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Timeline {
     pub(crate) interval_ms: u64,
@@ -249,7 +249,8 @@ impl Timeline {
     }
 }
 
-/// One interval. A request belongs to the interval of its intended send time.
+/// One interval, or what one stage had of it where stages meet within: these have the same `t_ms`. A request belongs to the
+/// interval of its intended send time.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct TimelinePoint {
     /// Start of the interval, since the start of the run.

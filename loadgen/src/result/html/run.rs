@@ -208,7 +208,7 @@ fn timed(
 ) -> Chart {
     let scale = if unit == Unit::Us { Scale::Log } else { Scale::Linear };
     let ends = run.stages.iter().map(|s| (s.starts_at_ms + s.duration_ms) as f64);
-    let last = run.timeline.points.last().map_or(0.0, |p| p.t_ms as f64 + length_ms(run, p));
+    let last = run.timeline.points.last().map_or(0.0, |p| span_ms(run, p).1);
     let limits = horizontal.iter().map(|mark| mark.at);
     let y = Axis::over(title, scale, unit, values(&series).chain(limits));
     let x = Axis::over("time since the start", Scale::Linear, Unit::SinceStartMs, ends.chain([last]));
@@ -245,7 +245,10 @@ fn over_time(
     colour: &'static str,
     of: impl Fn(&TimelinePoint) -> Option<f64>,
 ) -> Series {
-    let middle = |p: &TimelinePoint| p.t_ms as f64 + length_ms(run, p) / 2.0;
+    let middle = |p: &TimelinePoint| {
+        let (from, to) = span_ms(run, p);
+        f64::midpoint(from, to)
+    };
     let points = run.timeline.points.iter().map(|p| (middle(p), of(p))).collect();
     Series { name: name.to_owned(), colour, look: Look::Line, points }
 }
@@ -254,10 +257,18 @@ fn per_second(run: &RunResult, name: &str, colour: &'static str, of: fn(&Timelin
     over_time(run, name, colour, |p| Some(of(p) as f64 * 1_000.0 / length_ms(run, p)))
 }
 
-/// How long an interval was: the last one may be cut short by the end of the schedule.
+/// From when to when an interval was: its stage may begin or end within it. A retry may fall due after its stage.
+fn span_ms(run: &RunResult, point: &TimelinePoint) -> (f64, f64) {
+    let (from, to) = (point.t_ms, point.t_ms + run.timeline.interval_ms.max(1));
+    let stage = run.stages.get(point.stage as usize);
+    let within = stage.map(|s| (from.max(s.starts_at_ms), to.min(s.starts_at_ms + s.duration_ms)));
+    let (from, to) = within.filter(|(from, to)| from < to).unwrap_or((from, to));
+    (from as f64, to as f64)
+}
+
 fn length_ms(run: &RunResult, point: &TimelinePoint) -> f64 {
-    let end = run.stages.iter().map(|s| s.starts_at_ms + s.duration_ms).max().unwrap_or(u64::MAX);
-    end.saturating_sub(point.t_ms).clamp(1, run.timeline.interval_ms.max(1)) as f64
+    let (from, to) = span_ms(run, point);
+    to - from
 }
 
 fn us(percentile: Percentile) -> Option<f64> {
