@@ -26,6 +26,8 @@ pub(crate) enum DocumentError {
     Read { path: PathBuf, source: io::Error },
     #[error("{path} is no result of loadgen: {source}; give a file that --json or --out wrote")]
     Malformed { path: PathBuf, source: serde_json::Error },
+    #[error("{path} is no result of loadgen: {what}; give a file that --json or --out wrote")]
+    Impossible { path: PathBuf, what: &'static str },
     #[error(
         "{path} has schema version {found}, this loadgen reads {SCHEMA_VERSION}; use the one that wrote it"
     )]
@@ -43,7 +45,13 @@ impl Document {
         if let Some(found) = version.and_then(|v| u32::try_from(v).ok()).filter(|v| *v != SCHEMA_VERSION) {
             return Err(DocumentError::Version { path: path.to_owned(), found });
         }
-        serde_json::from_value(value).map_err(malformed)
+        let document: Document = serde_json::from_value(value).map_err(malformed)?;
+        match &document {
+            Document::Run(run) => run.check_times(),
+            _ => Ok(()),
+        }
+        .map_err(|what| DocumentError::Impossible { path: path.to_owned(), what })?;
+        Ok(document)
     }
 
     /// One JSON object on one line.

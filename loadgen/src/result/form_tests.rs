@@ -128,6 +128,29 @@ fn what_is_no_result_is_refused_with_what_to_do() {
     assert!(missing.contains("cannot read the result /nowhere/result.json"), "{missing}");
 }
 
+/// Such a stage asked for a tick of each day of its axis, more than memory holds.
+#[test]
+fn times_that_no_run_has_are_refused() {
+    let check = |change: &dyn Fn(&mut Value), words: &str| {
+        let mut value: Value = serde_json::from_str(&json(&sample::run().into())).unwrap();
+        change(&mut value);
+        check_refused(&value.to_string(), words);
+    };
+    let forever = || Value::from(1_u64 << 63);
+    check(
+        &|run| run["stages"][1]["starts_at_ms"] = forever(),
+        "is no result of loadgen: a stage begins later",
+    );
+    check(
+        &|run| run["stages"][0]["duration_ms"] = forever(),
+        "lasts longer than a week, which no scenario allows",
+    );
+    check(&|run| run["timeline"]["interval_ms"] = 1.into(), "intervals are shorter than a second");
+    check(&|run| run["timeline"]["interval_ms"] = forever(), "or longer than a week");
+    check(&|run| run["timeline"]["points"][3]["t_ms"] = forever(), "for weeks after its scenario had ended");
+    check(&|run| run["elapsed_ms"] = forever(), "give a file that --json or --out wrote");
+}
+
 #[test]
 fn a_summary_in_a_file_is_not_believed_over_its_histogram() {
     let folder = tempfile::tempdir().unwrap();

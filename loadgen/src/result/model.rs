@@ -143,6 +143,29 @@ pub(crate) struct RunResult {
     pub(crate) server_says: Option<ServerSays>,
 }
 
+/// The longest that a scenario may last.
+const STAGES_MS_MAX: u64 = 7 * 86_400_000;
+/// The longest pauses of all retries and the longest timeout after that, and more.
+const RUN_MS_MAX: u64 = 4 * STAGES_MS_MAX;
+
+impl RunResult {
+    /// Refuses times that no run has, before anything is computed from them; says which.
+    pub(crate) fn check_times(&self) -> Result<(), &'static str> {
+        let is_long = |stage: &StageResult| stage.starts_at_ms.max(stage.duration_ms) > STAGES_MS_MAX;
+        if self.stages.iter().any(is_long) {
+            return Err("a stage begins later or lasts longer than a week, which no scenario allows");
+        }
+        if !(1_000..=STAGES_MS_MAX).contains(&self.timeline.interval_ms) {
+            return Err("the timeline's intervals are shorter than a second or longer than a week");
+        }
+        let latest = self.timeline.points.iter().map(|point| point.t_ms).max().unwrap_or(0);
+        if latest.max(self.elapsed_ms) > RUN_MS_MAX {
+            return Err("it lasted for weeks after its scenario had ended");
+        }
+        Ok(())
+    }
+}
+
 /// Counts and latencies of some requests.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Tallied {
