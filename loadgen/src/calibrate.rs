@@ -9,7 +9,7 @@ use crate::capacity::{Search, Searcher, Tries, Trying};
 use crate::cli::CalibrateArgs;
 use crate::null_server::NullServer;
 use crate::provenance::provenance;
-use crate::result::{CalibrationResult, CapacityStep};
+use crate::result::{CalibrationResult, CapacityStep, RunResult, Verdict, VerdictFacts};
 use crate::run::{RunError, Setup};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::schedule::Share;
@@ -67,6 +67,7 @@ pub(crate) fn calibrate(
     let ceiling_per_s = searcher.bracket()?.low_per_s;
     Ok(CalibrationResult {
         provenance: provenance(scenario, setup.seed, started_at),
+        verdict: Some(verdict(&floor, ceiling_per_s)),
         ceiling_per_s,
         floor_us: floor.total.latency_us.summary(),
         lateness_us: floor.lateness_us.summary(),
@@ -74,4 +75,43 @@ pub(crate) fn calibrate(
         machine_stalls_raised_priority: floor.client.machine_stalls_raised_priority,
         steps: searcher.steps,
     })
+}
+
+/// A floor that a distrusted client measured is none, and one that could be trusted at no rate has no ceiling.
+fn verdict(floor: &RunResult, ceiling_per_s: Option<f64>) -> VerdictFacts {
+    let mut reasons = Vec::new();
+    if !floor.client.trusted {
+        reasons.push(
+            "the client could not be trusted while the floor was measured: it may lie lower".to_owned(),
+        );
+        reasons.extend(floor.verdict.reasons.iter().map(|reason| format!("the floor, {reason}")));
+    }
+    if ceiling_per_s.is_none() {
+        reasons.push("there is no ceiling: the lowest rate was too much for this machine".to_owned());
+    }
+    let verdict = if reasons.is_empty() { Verdict::Met } else { Verdict::Invalid };
+    VerdictFacts { verdict, reasons }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::sample_run;
+
+    #[test]
+    fn a_floor_that_the_client_could_not_be_trusted_with_is_invalid() {
+        let floor = |trusted| {
+            let mut floor = sample_run();
+            floor.client.trusted = trusted;
+            floor.verdict.reasons = vec!["stage 1: the client itself was late".to_owned()];
+            floor
+        };
+        let good = verdict(&floor(true), Some(60_000.0));
+        assert_eq!(good, VerdictFacts { verdict: Verdict::Met, reasons: Vec::new() });
+        let bad = verdict(&floor(false), Some(60_000.0));
+        assert_eq!(bad.verdict, Verdict::Invalid);
+        assert!(bad.reasons[0].contains("while the floor was measured"), "{bad:?}");
+        assert_eq!(bad.reasons[1], "the floor, stage 1: the client itself was late");
+        assert_eq!(verdict(&floor(true), None).verdict, Verdict::Invalid);
+    }
 }

@@ -185,7 +185,8 @@ fn calibrate_command(
     }
     let scenario = calibrate::scenario(args).map_err(ConfigError::Scenario)?;
     let result = calibrate::calibrate(args, &scenario, &mut step_teller(notes))?;
-    write(&args.output, result, Verdict::Met, out)
+    let verdict = result.verdict.as_ref().map_or(Verdict::Met, |facts| facts.verdict);
+    write(&args.output, result, verdict, out)
 }
 
 fn merge_command(args: &MergeArgs, out: &mut dyn Write) -> Result<u8, FailureCause> {

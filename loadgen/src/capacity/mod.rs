@@ -8,13 +8,14 @@ mod outcome;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::assemble::target_facts;
 use crate::base_url::BaseUrl;
 use crate::goals::{ALL, Limits};
 use crate::levels::{Levels, PARTS, tries_min};
 use crate::live::LiveFeed;
 use crate::provenance::provenance;
 use crate::random::Random;
-use crate::result::{CapacityResult, CapacityStep, Limit, RunResult, StepPhase, Verdict};
+use crate::result::{CapacityResult, CapacityStep, Limit, RunResult, SearchSettings, StepPhase, Verdict};
 use crate::run::{RunError, Setup, run};
 use crate::scenario::Scenario;
 use crate::schedule::Arrivals;
@@ -311,6 +312,19 @@ impl Tries<'_> {
         WARMUP_S + self.measured_s(rate)
     }
 
+    fn settings(&self, search: &Search) -> SearchSettings {
+        SearchSettings {
+            targets: target_facts(self.setup),
+            connections_configured: self.scenario.connections as u64,
+            timeout_ms: self.scenario.timeout_ms,
+            threads: self.setup.threads as u64,
+            from_per_s: search.from_per_s as u64,
+            rate_max_per_s: search.max_per_s as u64,
+            step_s: self.step_s as u64,
+            repeats: search.repeats.into(),
+        }
+    }
+
     pub(crate) fn at(&self, rate: f64) -> Result<RunResult, RunError> {
         let mut steady = self.scenario.at_rate(rate, WARMUP_S, self.measured_s(rate));
         steady.abort_on_miss = false;
@@ -343,6 +357,7 @@ pub(crate) fn search(
         provenance: provenance(scenario, setup.seed, started_at),
         url: tries.url.text(),
         verdict: verdict(&outcome, &search),
+        settings: Some(tries.settings(&search)),
         goals: goals.collect(),
         goal_latency_us: strictest.map(|(_, _, limit)| limit),
         goal_percentile: strictest.map(|(what, ..)| what.trim_end_matches("_us").to_owned()),

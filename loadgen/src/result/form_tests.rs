@@ -81,6 +81,27 @@ fn every_form_of_every_result_names_all_that_repeating_it_takes() {
 }
 
 #[test]
+fn a_search_names_its_settings_and_one_of_before_is_read_without() {
+    let document = Document::from(sample::capacity());
+    let value: Value = serde_json::from_str(&json(&document)).unwrap();
+    let run: Value = serde_json::from_str(&json(&sample::run().into())).unwrap();
+    for field in ["targets", "connections_configured", "timeout_ms"] {
+        assert_eq!(value[field], run[field], "as in a run: {field}");
+    }
+    assert_eq!((&value["repeats"], &value["step_s"], &value["threads"]), (&3.into(), &5.into(), &1.into()));
+    let words = "tries of 5 s at least, from 1000/s to 100000/s at most, 3 repeats of each level; 64 connections, \
+                 timeout 5000 ms, 1 sender threads";
+    let forms = every_form(&document);
+    for form in [&forms[1], &forms[3]] {
+        assert!(form.contains(words) && form.contains(&"ab".repeat(32)), "{form}");
+    }
+    let mut before = value;
+    before.as_object_mut().unwrap().retain(|field, _| field != "repeats");
+    let before: Document = serde_json::from_value(before).unwrap();
+    assert!(matches!(before, Document::Capacity(capacity) if capacity.settings.is_none()));
+}
+
+#[test]
 fn a_build_outside_git_says_so() {
     let mut run = sample::run();
     run.provenance.commit = None;

@@ -33,7 +33,7 @@ pub(crate) use model::{
 pub(crate) use outputs::{OutputArgs, OutputError};
 pub(crate) use search::{
     CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, CompareSide, Limit, Ratio,
-    StepPhase, TURNS_MIN,
+    SearchSettings, StepPhase, TURNS_MIN,
 };
 pub(crate) use text::describe_goal;
 pub(crate) use verdict::{Goal, GoalVerdict, Verdict, VerdictFacts};

@@ -12,7 +12,7 @@ use crate::result::model::{
 };
 use crate::result::search::{
     CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, CompareSide, Limit, Ratio,
-    StepPhase,
+    SearchSettings, StepPhase,
 };
 use crate::result::verdict::{Goal, GoalVerdict, Verdict, VerdictFacts};
 
@@ -230,6 +230,16 @@ pub(crate) fn capacity() -> CapacityResult {
         provenance: provenance("capacity"),
         url: "http://127.0.0.1:8080".to_owned(),
         verdict: VerdictFacts { verdict: Verdict::Met, reasons: Vec::new() },
+        settings: Some(SearchSettings {
+            targets: run().targets,
+            connections_configured: 64,
+            timeout_ms: 5_000,
+            threads: 1,
+            from_per_s: 1_000,
+            rate_max_per_s: 100_000,
+            step_s: 5,
+            repeats: 3,
+        }),
         goals: vec!["p99_us <= 5000".to_owned()],
         goal_latency_us: Some(5_000),
         goal_percentile: Some("p99".to_owned()),
@@ -284,6 +294,7 @@ pub(crate) fn calibration() -> CalibrationResult {
     let steps = (0..).zip(steps).map(|(at, (rate, verdict))| step(at, StepPhase::Bisect, rate, verdict));
     CalibrationResult {
         provenance: provenance("calibrate"),
+        verdict: Some(VerdictFacts { verdict: Verdict::Met, reasons: Vec::new() }),
         ceiling_per_s: Some(60_000.0),
         floor_us: latencies(30, 20_000).summary(),
         lateness_us: latencies(6, 20_000).summary(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::latency::LatencySummary;
-use crate::result::model::Provenance;
+use crate::result::model::{Provenance, TargetFacts};
 use crate::result::verdict::{Verdict, VerdictFacts};
 
 /// The highest rate that meets the goals; `kind` in JSON is `capacity`.
@@ -13,6 +13,9 @@ pub(crate) struct CapacityResult {
     pub(crate) provenance: Provenance,
     pub(crate) url: String,
     pub(crate) verdict: VerdictFacts,
+    /// Not known in results of before they were noted.
+    #[serde(flatten)]
+    pub(crate) settings: Option<SearchSettings>,
     /// The goals as the scenario has them: `p99_9_us <= 5000`.
     pub(crate) goals: Vec<String>,
     /// The goal whose limit the plot draws as a line, when it is one on latency.
@@ -31,6 +34,41 @@ pub(crate) struct CapacityResult {
     pub(crate) ended_by_budget: bool,
     /// In the order in which they ran.
     pub(crate) steps: Vec<CapacityStep>,
+}
+
+/// What a search was told, beside its scenario, goals and budget: what it takes to search again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SearchSettings {
+    pub(crate) targets: TargetFacts,
+    pub(crate) connections_configured: u64,
+    pub(crate) timeout_ms: u64,
+    /// Sender threads.
+    pub(crate) threads: u64,
+    /// The first rate tried.
+    pub(crate) from_per_s: u64,
+    /// The highest rate that may be tried.
+    pub(crate) rate_max_per_s: u64,
+    /// How long each rate is measured at least; longer where a percentile needs more samples.
+    pub(crate) step_s: u64,
+    /// How often each level near the capacity is tried.
+    pub(crate) repeats: u64,
+}
+
+impl SearchSettings {
+    /// In one sentence.
+    pub(crate) fn describe(&self) -> String {
+        format!(
+            "tries of {} s at least, from {}/s to {}/s at most, {} repeats of each level; {} connections, timeout {} ms, \
+             {} sender threads",
+            self.step_s,
+            self.from_per_s,
+            self.rate_max_per_s,
+            self.repeats,
+            self.connections_configured,
+            self.timeout_ms,
+            self.threads
+        )
+    }
 }
 
 /// What kept the search from going higher.
@@ -165,6 +203,10 @@ pub(crate) struct CompareRound {
 pub(crate) struct CalibrationResult {
     #[serde(flatten)]
     pub(crate) provenance: Provenance,
+    /// INVALID where the client could not be trusted while the floor was measured, or at no rate; not known in results of
+    /// before this was noted.
+    #[serde(default)]
+    pub(crate) verdict: Option<VerdictFacts>,
     /// The highest rate at which the client stays trustworthy.
     pub(crate) ceiling_per_s: Option<f64>,
     /// Latency against the null server at a low rate: nothing faster can be told apart.

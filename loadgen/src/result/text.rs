@@ -7,7 +7,7 @@ use crate::latency::{LatencySummary, Percentile};
 use crate::result::beside::{ServerOver, ServerSays, stalls_priority};
 use crate::result::csv::phase;
 use crate::result::document::Document;
-use crate::result::model::{ConnectionFacts, Provenance, RunResult, StageResult};
+use crate::result::model::{ConnectionFacts, Provenance, RunResult, StageResult, TargetFacts};
 use crate::result::search::{CalibrationResult, CapacityResult, CapacityStep, CompareResult, Limit};
 use crate::result::verdict::{Goal, Verdict, VerdictFacts};
 
@@ -66,7 +66,11 @@ fn write_run(run: &RunResult, out: &mut dyn Write) -> io::Result<()> {
     }
     write_goals(&run.stages, out)?;
     write_verdict(&run.verdict, out)?;
-    writeln!(out, "targets {} ({} lines)", run.targets.blake3, run.targets.lines)
+    write_targets(&run.targets, out)
+}
+
+fn write_targets(targets: &TargetFacts, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "targets {} ({} lines)", targets.blake3, targets.lines)
 }
 
 /// What stands in the text only when there is something to say.
@@ -193,7 +197,14 @@ fn write_capacity(capacity: &CapacityResult, out: &mut dyn Write) -> io::Result<
     write_steps(&capacity.steps, out)?;
     writeln!(out)?;
     writeln!(out, "{}", describe_capacity(capacity))?;
-    write_verdict(&capacity.verdict, out)
+    write_verdict(&capacity.verdict, out)?;
+    match &capacity.settings {
+        Some(settings) => {
+            writeln!(out, "{}", settings.describe())?;
+            write_targets(&settings.targets, out)
+        }
+        None => Ok(()),
+    }
 }
 
 /// The number in one sentence.
@@ -269,6 +280,9 @@ fn write_calibration(calibration: &CalibrationResult, out: &mut dyn Write) -> io
     write_row(out, "stalls", &calibration.machine_stalls_us)?;
     writeln!(out, "all three at the floor's rate. stalls: {STALLS_ARE}")?;
     writeln!(out, "{}", stalls_priority(calibration.machine_stalls_raised_priority))?;
+    if let Some(verdict) = &calibration.verdict {
+        write_verdict(verdict, out)?;
+    }
     writeln!(out)
 }
 

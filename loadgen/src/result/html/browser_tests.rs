@@ -175,7 +175,7 @@ fn the_report_of_a_run_shows_every_point_of_its_json() {
 #[test]
 fn the_report_of_a_search_has_a_dot_for_each_try() {
     let Some((dom, data)) = opened(&sample::capacity().into()) else { return };
-    dom.assert_sections(&["latency-over-rate", "steps", "environment"]);
+    dom.assert_sections(&["latency-over-rate", "steps", "settings", "environment"]);
     for word in ["met", "missed", "invalid"] {
         let steps = data["steps"].as_array().unwrap();
         let tries = steps.iter().filter(|step| step["verdict"] == word).count();

@@ -7,9 +7,9 @@ use crate::result::html::chart::{Band, Chart, Look, Mark, Series};
 use crate::result::html::page::{Page, card, escape, table, verdict_badge};
 use crate::result::html::run::empty;
 use crate::result::html::scale::{Axis, Scale, Unit, grouped, micros};
-use crate::result::html::{facts, tables};
+use crate::result::html::{facts, page, tables};
 use crate::result::search::{
-    CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, Ratio,
+    CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, Ratio, SearchSettings,
 };
 use crate::result::text::{STALLS_ARE, describe_capacity, number};
 use crate::result::verdict::{Verdict, VerdictFacts};
@@ -41,7 +41,19 @@ pub(super) fn capacity_page(capacity: &CapacityResult) -> Page {
     );
     page.section("latency-over-rate", "Latency over rate", &how, &over_rate(capacity).html());
     page.section("steps", "Every try, in the order in which it ran", "", &steps(&capacity.steps));
+    if let Some(settings) = &capacity.settings {
+        page.section("settings", "What the search was told", "", &settings_facts(settings));
+    }
     page
+}
+
+fn settings_facts(settings: &SearchSettings) -> String {
+    let targets = &settings.targets;
+    page::facts(&[
+        ("search", escape(&settings.describe())),
+        ("targets", format!("{}, {} lines", escape(&targets.path), tables::count(targets.lines))),
+        ("targets digest", format!("<code>{}</code>", escape(&targets.blake3))),
+    ])
 }
 
 pub(super) fn calibration_page(calibration: &CalibrationResult) -> Page {
@@ -53,9 +65,11 @@ pub(super) fn calibration_page(calibration: &CalibrationResult) -> Page {
         + &card("floor p99", &stated(calibration.floor_us.p99), "null server")
         + &card("lateness p99", &stated(calibration.lateness_us.p99), "at the floor")
         + &card("machine stalls p99", &stated(calibration.machine_stalls_us.p99), "at the floor");
-    let met = calibration.ceiling_per_s.is_some();
-    let verdict =
-        VerdictFacts { verdict: if met { Verdict::Met } else { Verdict::Invalid }, reasons: Vec::new() };
+    let told = || {
+        let met = calibration.ceiling_per_s.is_some();
+        VerdictFacts { verdict: if met { Verdict::Met } else { Verdict::Invalid }, reasons: Vec::new() }
+    };
+    let verdict = calibration.verdict.clone().unwrap_or_else(told);
     page.lead(&facts::head(
         "Calibration",
         "against the built-in null server",
