@@ -151,7 +151,7 @@ impl CompareResult {
     pub(crate) fn reading(&self) -> &'static str {
         match self.turns_a_side {
             0 => {
-                "An interval holds the variation within the two runs only and shows no difference between servers."
+                "An interval holds the variation within the two runs only: it does not tell whether the servers are alike."
             }
             turns if turns < TURNS_MIN as u64 => "There were too few turns to tell a difference.",
             _ => "An interval that holds 1 shows no difference.",

@@ -17,7 +17,7 @@ use crate::result::verdict::{Verdict, VerdictFacts};
 const CAPACITY_MEANS: &str = "The highest rate up to which the goals were met in more than half of the repeats at \
     each level, and the interval: from the highest level up to which all were met, to the level from which on none was.";
 const COMPARE_MEANS: &str = "b held against a. The verdict is the worse of the two on their own goals; the \
-    ratios below say how they differ.";
+    ratios below hold one against the other.";
 const CALIBRATION_MEANS: &str = "What this machine can send before the client itself becomes the limit, and \
     how little latency it can tell apart.";
 
