@@ -4,6 +4,8 @@
 //! then its histograms are packed. So memory does not grow with the length of a run, but for the closed
 //! intervals, whose number is bounded.
 
+mod interval;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::generations::Generations;
@@ -14,6 +16,7 @@ use crate::schedule::Plan;
 use crate::stalls::Stalls;
 use crate::tally::{Tally, us};
 use crate::vocabulary::Endpoint;
+use interval::Interval;
 
 /// One stage's counts.
 #[derive(Debug)]
@@ -23,20 +26,6 @@ struct Stage {
     lateness: Latencies,
     /// Of each sender: nanoseconds busy and passed.
     busy: Vec<(u64, u64)>,
-}
-
-/// One interval of the timeline while requests of it are under way.
-#[derive(Debug)]
-struct Interval {
-    intended: u64,
-    ended: u64,
-    sent: u64,
-    completed: u64,
-    errors: u64,
-    wrong: u64,
-    latency: Latencies,
-    service: Latencies,
-    lateness: Latencies,
 }
 
 /// What the connections did.
@@ -323,57 +312,6 @@ impl Recent {
             if let Some(service_us) = record.service_us {
                 self.service.record(us(service_us));
             }
-        }
-    }
-}
-
-impl Interval {
-    fn new() -> Interval {
-        Interval {
-            intended: 0,
-            ended: 0,
-            sent: 0,
-            completed: 0,
-            errors: 0,
-            wrong: 0,
-            latency: Latencies::new(),
-            service: Latencies::new(),
-            lateness: Latencies::new(),
-        }
-    }
-
-    fn add(&mut self, record: &Record) {
-        self.ended += 1;
-        self.sent += u64::from(record.service_us.is_some());
-        self.errors += u64::from(record.outcome.is_error());
-        self.completed += u64::from(record.outcome.is_answer());
-        self.wrong += u64::from(matches!(record.outcome, crate::record::Outcome::Wrong(_)));
-        self.lateness.record(us(record.lateness_us));
-        if record.is_timed {
-            self.latency.record(us(record.latency_us));
-            if let Some(service_us) = record.service_us {
-                self.service.record(us(service_us));
-            }
-        }
-    }
-
-    fn point(&self, t_ms: u64, stage: u32, generation: Option<String>) -> TimelinePoint {
-        TimelinePoint {
-            t_ms,
-            stage,
-            intended: self.intended,
-            sent: self.sent,
-            completed: self.completed,
-            errors: self.errors,
-            wrong_answers: self.wrong,
-            latency_us: self.latency.summary(),
-            service_us: self.service.summary(),
-            lateness_us: self.lateness.summary(),
-            latency_histogram: self.latency.encode(),
-            service_histogram: self.service.encode(),
-            lateness_histogram: self.lateness.encode(),
-            generation,
-            ..TimelinePoint::default()
         }
     }
 }
