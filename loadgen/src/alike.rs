@@ -25,6 +25,21 @@ pub(crate) fn differences(a: &RunResult, b: &RunResult) -> Vec<String> {
     found
 }
 
+/// What is found between one result and each of the others, once.
+pub(crate) fn over_all<'a>(
+    found: fn(&RunResult, &RunResult) -> Vec<String>,
+    first: &RunResult,
+    others: impl Iterator<Item = &'a RunResult>,
+) -> Vec<String> {
+    let mut all = Vec::new();
+    for what in others.flat_map(|other| found(first, other)) {
+        if !all.contains(&what) {
+            all.push(what);
+        }
+    }
+    all
+}
+
 fn machines(a: &Provenance, b: &Provenance) -> Option<String> {
     match HostFacts::compare(&a.hosts, &b.hosts) {
         SameMachines::Same | SameMachines::Unknown => None,

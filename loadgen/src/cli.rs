@@ -204,8 +204,19 @@ pub(crate) struct CapacityArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// Two result files written with --out: A, then B
-    #[arg(value_name = "RESULT", num_args = 2, conflicts_with_all = ["a_url", "b_url"], required_unless_present = "a_url")]
+    #[arg(
+        value_name = "RESULT", num_args = 2, conflicts_with_all = ["a_url", "b_url", "a", "b"],
+        required_unless_present_any = ["a_url", "a"]
+    )]
     pub(crate) results: Vec<PathBuf>,
+
+    /// A result file of side A; repeated, with as many --b, each is a turn of its side, and 5 a side tell a difference
+    #[arg(long, value_name = "FILE", requires = "b", conflicts_with_all = ["a_url", "b_url"])]
+    pub(crate) a: Vec<PathBuf>,
+
+    /// A result file of side B
+    #[arg(long, value_name = "FILE", requires = "a")]
+    pub(crate) b: Vec<PathBuf>,
 
     /// The first server; then --b-url, --targets and --scenario must be given too
     #[arg(long, value_name = "URL", requires_all = ["b_url", "targets", "scenario"])]

@@ -212,11 +212,14 @@ fn compare_command(
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
     args.output.refuse_intervals()?;
-    let (runs, labels) = match (&args.a_url, &args.b_url) {
+    let (runs, files) = match (&args.a_url, &args.b_url) {
         (Some(a), Some(b)) => (live_rounds(args, a, b, notes)?, None),
-        _ => (stored_runs(&args.results)?, Some(&args.results)),
+        _ => {
+            let files = stored_files(args)?;
+            (stored_runs(&files)?, Some(files))
+        }
     };
-    let result = compared(&runs, labels.map(Vec::as_slice), args.allow_different)?;
+    let result = compared(&runs, files.as_ref(), args.allow_different)?;
     let verdict = result.a.verdict.max(result.b.verdict);
     let verdict = if verdict == Verdict::Invalid { Verdict::Invalid } else { Verdict::Met };
     write(&args.output, result, verdict, out)
@@ -225,10 +228,24 @@ fn compare_command(
 /// Runs in their order; true for side B.
 type Rounds = Vec<(bool, RunResult)>;
 
-fn stored_runs(paths: &[PathBuf]) -> Result<Rounds, FailureCause> {
+/// The result files of side A and of side B, as many of each.
+type Files = [Vec<PathBuf>; 2];
+
+fn stored_files(args: &CompareArgs) -> Result<Files, ConfigError> {
+    if let [a, b] = args.results.as_slice() {
+        return Ok([vec![a.clone()], vec![b.clone()]]);
+    }
+    if args.a.len() != args.b.len() {
+        return Err(ConfigError::UnequalSides(args.a.len(), args.b.len()));
+    }
+    Ok([args.a.clone(), args.b.clone()])
+}
+
+fn stored_runs([a, b]: &Files) -> Result<Rounds, FailureCause> {
     let mut runs = Vec::new();
-    for (index, path) in paths.iter().enumerate() {
-        runs.push((index == 1, *read_run(path)?.ok_or(CompareError::NotARun(index + 1))?));
+    for (index, path) in a.iter().chain(b).enumerate() {
+        let run = *read_run(path)?.ok_or(CompareError::NotARun(index + 1))?;
+        runs.push((index >= a.len(), run));
     }
     Ok(runs)
 }
@@ -268,12 +285,12 @@ fn live_rounds(
     Ok(runs)
 }
 
-fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<CompareResult, CompareError> {
+fn compared(runs: &Rounds, files: Option<&Files>, allowed: bool) -> Result<CompareResult, CompareError> {
     let side = |wanted: bool| runs.iter().filter(move |(is_b, _)| *is_b == wanted).map(|(_, run)| run);
     let (Some(first_a), Some(first_b)) = (side(false).next(), side(true).next()) else {
         return Err(CompareError::NotARun(1));
     };
-    let warnings = alike::differences(first_a, first_b);
+    let warnings = alike::over_all(alike::differences, first_a, side(true).chain(side(false).skip(1)));
     if !warnings.is_empty() && !allowed {
         return Err(CompareError::Different(warnings.join(", ")));
     }
@@ -286,7 +303,10 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
             verdict = verdict.max(run.verdict.verdict);
         }
         let label = match files {
-            Some(files) => files[usize::from(wanted)].display().to_string(),
+            Some(files) => {
+                let paths = files[usize::from(wanted)].iter().map(|path| path.display().to_string());
+                paths.collect::<Vec<_>>().join(", ")
+            }
             None => (if wanted { first_b } else { first_a }).url.clone(),
         };
         let provenance = (if wanted { first_b } else { first_a }).provenance.clone();
@@ -294,8 +314,11 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
     };
     let ((blocks_a, a), (blocks_b, b)) = (told(false), told(true));
     // Turns of one process cannot differ in what is told of results.
-    let mut notes = files.map_or_else(Vec::new, |_| alike::notes(first_a, first_b));
+    let mut notes = files.map_or_else(Vec::new, |_| {
+        alike::over_all(alike::notes, first_a, side(true).chain(side(false).skip(1)))
+    });
     notes.extend(compare::cautions(&blocks_a, &blocks_b, files.is_none()));
+    let turns = runs.len() as u64 / 2;
     let rounds = runs.iter().filter(|_| files.is_none()).map(|(is_b, run)| CompareRound {
         side: if *is_b { "b" } else { "a" }.to_owned(),
         verdict: run.verdict.verdict,
@@ -308,7 +331,7 @@ fn compared(runs: &Rounds, files: Option<&[PathBuf]>, allowed: bool) -> Result<C
         confidence: compare::CONFIDENCE,
         resamples: compare::RESAMPLES,
         ratios: compare::ratios(&blocks_a, &blocks_b, first_a.provenance.seed),
-        turns_a_side: if files.is_none() { runs.len() as u64 / 2 } else { 0 },
+        turns_a_side: if files.is_none() || turns > 1 { turns } else { 0 },
         rounds: rounds.collect(),
         a,
         b,

@@ -36,6 +36,8 @@ pub(crate) enum ConfigError {
     Goal(String),
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
+    #[error("--a is given {0} times and --b {1} times: give as many results of each side")]
+    UnequalSides(usize, usize),
     #[error("--shard has no meaning in a closed loop; give --rate or --scenario")]
     ClosedShard,
     #[error("{0}")]

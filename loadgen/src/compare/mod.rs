@@ -36,13 +36,14 @@ const BLOCKS_ENOUGH: usize = 20;
 pub(crate) fn cautions(a: &Side, b: &Side, live: bool) -> Vec<String> {
     let turns = a.turns().min(b.turns());
     let mut cautions = Vec::new();
-    if !live {
+    if !live && turns < 2 {
         let what = "the intervals hold the variation within the two runs only, and two runs of one server may differ by more: \
-                    give two live servers to tell a difference";
+                    give --a and --b several results each, or two live servers, to tell a difference";
         cautions.push(what.to_owned());
     } else if turns < TURNS_MIN {
+        let advice = if live { "give more --rounds" } else { "give more results of each side" };
         cautions.push(format!(
-            "{turns} turns a side are too few turns to tell a difference, {TURNS_MIN} are the least; give more --rounds"
+            "{turns} turns a side are too few turns to tell a difference, {TURNS_MIN} are the least; {advice}"
         ));
     }
     cautions.extend(few_intervals(a, b, turns));

@@ -126,11 +126,11 @@ pub(crate) struct CompareResult {
     pub(crate) confidence: f64,
     pub(crate) resamples: u32,
     pub(crate) ratios: Vec<Ratio>,
-    /// Of two live servers, from which the intervals were drawn; 0 where these hold the variation within two runs only, as
-    /// also in results of before this was noted.
+    /// From which the intervals were drawn; 0 where these hold the variation within two runs only, as also in results of
+    /// before this was noted.
     #[serde(default)]
     pub(crate) turns_a_side: u64,
-    /// The runs in the order in which they took turns; empty when two files were compared.
+    /// The runs in the order in which they took turns; empty when files were compared.
     pub(crate) rounds: Vec<CompareRound>,
 }
 

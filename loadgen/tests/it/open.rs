@@ -202,6 +202,18 @@ fn results_are_compared_where_they_are_alike() {
     assert!(notes.contains("the intervals hold the variation within the two runs only"), "{notes}");
     assert_eq!(compared.json()["turns_a_side"], 0);
     assert!(notes.contains("a has 6 intervals of the timeline and b 6: with fewer than 20"), "{notes}");
+    let several = loadgen(&["compare", "--a", &a, "--a", &b, "--b", &b, "--b", &a, "--json"]);
+    assert_eq!((several.code, &several.json()["turns_a_side"]), (0, &json!(2)), "{}", several.stderr);
+    let words =
+        "2 turns a side are too few turns to tell a difference, 5 are the least; give more results of each";
+    assert!(several.json()["notes"].to_string().contains(words), "{}", several.json()["notes"]);
+    assert_eq!(several.json()["a"]["label"], format!("{a}, {b}"));
+    let unequal = loadgen(&["compare", "--a", &a, "--a", &b, "--b", &b]);
+    assert_eq!(unequal.code, 2);
+    assert!(unequal.stderr.contains("--a is given 2 times and --b 1 times"), "{}", unequal.stderr);
+    let one_is_other = loadgen(&["compare", "--a", &a, "--a", &b, "--b", &b, "--b", &other]);
+    assert_eq!(one_is_other.code, 1);
+    assert!(one_is_other.stderr.contains("the two differ in scenario"), "{}", one_is_other.stderr);
     let refused = loadgen(&["compare", &a, &other]);
     assert_eq!(refused.code, 1);
     assert!(refused.stderr.contains("the two differ in scenario"), "{}", refused.stderr);
