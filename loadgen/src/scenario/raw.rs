@@ -162,6 +162,10 @@ impl RawScenario {
             let closed = matches!(pace, Pace::Closed { .. });
             let (shape, pieces) = stage.pieces(closed).map_err(failed)?;
             plan.push(&title, shape, stage.warmup, &pieces);
+            let is_silent = !closed && plan.stages[index].mass == 0.0;
+            if stage.warmup && is_silent && stage.goals.is_some() {
+                return Err(failed("a warm-up without a request cannot meet goals of its own".to_owned()));
+            }
             goals.push(stage.goals.clone().unwrap_or_else(|| self.goals.clone()));
         }
         if !plan.stages.iter().any(|stage| !stage.warmup) {

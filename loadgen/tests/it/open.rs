@@ -243,6 +243,9 @@ fn wrong_scenarios_are_refused_with_what_is_wrong() {
     let ramp = "[[stage]]\nkind = \"ramp\"\nduration_s = 1\nfrom_per_s = 1\nto_per_s = 2\nrate_per_s = 1";
     check(ramp, "`rate_per_s` has no meaning");
     let steady = "[[stage]]\nkind = \"constant\"\nduration_s = 1\nrate_per_s = 1\n";
+    let silent =
+        steady.replace("rate_per_s = 1", "rate_per_s = 0\nwarmup = true\ngoals = { wrong_answers_max = 1 }");
+    check(&format!("{steady}{silent}"), "stage 2: a warm-up without a request cannot meet goals of its own");
     check(&format!("burst_size = 3\n{steady}"), "go together");
     check(&format!("{steady}[traffic]\nzipf = 9"), "from 0 to 5");
     check(&format!("{steady}[goals]\np98_us = 5"), "unknown field `p98_us`");
