@@ -35,6 +35,9 @@ pub(crate) struct ForgetArgs {
     /// The first month whose IDs stay readable, such as 2026-11; those before it can be read by nobody any more
     #[arg(long, value_name = "MONTH", value_parser = month)]
     before: Month,
+    /// Also where that month is still to come: the IDs of today go too, and all months until then share one key
+    #[arg(long)]
+    also_present: bool,
 }
 
 fn month(text: &str) -> Result<Month, MonthError> {
@@ -95,21 +98,45 @@ pub(super) fn forget(args: &ForgetArgs) -> Result<(), CommandError> {
     let path = &args.file.path;
     let changing = Changing::begin(path)?;
     let secrets = Secrets::load(path)?;
-    let kept = kept_months(&secrets.month, args.before);
+    if args.before > this_month() && !args.also_present {
+        return Err(CommandError::failed(format!(
+            "{} is still to come: the IDs of this month would be lost too, and all months until then have one key, which \
+             cannot be forgotten for one of them; if that is wanted, say --also-present",
+            args.before
+        )));
+    }
     if secrets.month.iter().all(|(month, _)| *month >= args.before) {
         return output::line(&format!("no key leads to a month before {}", args.before));
     }
-    let mut text = without_months(&read(path)?);
-    for (month, key) in &kept {
-        text.push('\n');
-        text.push_str(&key_text("month", month.number(), key));
-    }
+    let text = forgetting_text(path, &secrets, args.before)?;
     changing.replace(&text)?;
     output::line(&format!(
         "the IDs of months before {} cannot be read with this file any more; restart the servers with it, and destroy \
          every copy and backup of the old one",
         args.before
     ))
+}
+
+/// The file's text without the keys of months before `first`. Refused where one of them would be left in it.
+fn forgetting_text(path: &Path, secrets: &Secrets, first: Month) -> Result<String, CommandError> {
+    let kept = kept_months(&secrets.month, first);
+    let mut text = without_months(&read(path)?);
+    for (month, key) in &kept {
+        text.push('\n');
+        text.push_str(&key_text("month", month.number(), key));
+    }
+    let forgotten = secrets.month.iter().filter(|(month, _)| *month < first);
+    let lower = text.to_ascii_lowercase();
+    let mut left =
+        forgotten.filter(|(_, key)| lower.contains(blake3::Hash::from_bytes(*key).to_hex().as_str()));
+    match left.next() {
+        None if Secrets::parse(path, &text)?.month == kept => Ok(text),
+        _ => Err(CommandError::failed(format!(
+            "the secrets file {} holds month keys in a form that this command cannot take out, such as in a comment: write \
+             each as [[month]], id and key on lines of their own, and run this again; nothing was changed",
+            path.display()
+        ))),
+    }
 }
 
 /// The keys that are left when months before `first` are forgotten: in the place of each older one what follows from it,
@@ -132,7 +159,8 @@ fn without_months(text: &str) -> String {
     let lines = text.lines().filter(|line| {
         let line = line.trim();
         if line.starts_with('[') {
-            inside = line == "[[month]]";
+            let heading = line.split('#').next().unwrap_or_default();
+            inside = heading.split_whitespace().collect::<String>() == "[[month]]";
         }
         !inside || line.is_empty() || line.starts_with('#')
     });
@@ -171,7 +199,8 @@ mod tests {
 
     #[test]
     fn month_keys_are_taken_out_of_a_text() {
-        let text = "# a\n[[month]]\nid = 1\nkey = \"k\"\n\n# b\n[[ledger]]\nid = 2\n[[month]]\nid = 3\n";
+        let text =
+            "# a\n[[month]]\nid = 1\nkey = \"k\"\n\n# b\n[[ledger]]\nid = 2\n[[ month ]] # c\nid = 3\n";
         assert_eq!(without_months(text), "# a\n\n# b\n[[ledger]]\nid = 2\n");
     }
 }

@@ -119,7 +119,7 @@ impl Secrets {
     }
 
     /// Reads the text of a secrets file.
-    fn parse(path: &Path, text: &str) -> Result<Secrets, SecretsError> {
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Secrets, SecretsError> {
         let raw: RawSecrets = toml::from_str(text)
             .map_err(|error| SecretsError::Syntax { path: path.to_owned(), line: line_of(&error, text) })?;
         let mobile = checked_keys(path, "mobile", &raw.mobile, Ok)?;

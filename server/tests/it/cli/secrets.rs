@@ -208,9 +208,11 @@ fn one_command_changes_the_file_at_a_time_and_what_a_crash_left_is_no_hindrance(
     let rotate = "secrets rotate --secrets secrets.toml --kind ledger";
     let lock = fs::File::open(folder.path(".")).unwrap();
     lock.lock().unwrap();
-    for command in
-        [rotate, "secrets forget --secrets secrets.toml --before 2079-01", "secrets init --secrets x"]
-    {
+    for command in [
+        rotate,
+        "secrets forget --secrets secrets.toml --before 2079-01 --also-present",
+        "secrets init --secrets x",
+    ] {
         folder.run(command).refused(1, &["another command is changing", "run this one again"]);
     }
     lock.unlock().unwrap();
@@ -252,7 +254,7 @@ fn forgotten_months_hide_their_ids_and_leave_the_chain_whole() {
     let folder = Folder::with_snapshot();
     let key = folder.add_provider("shafa", "hospital");
     let code = ask(&folder, &key);
-    let told = folder.run("secrets forget --secrets secrets.toml --before 2079-01").ok();
+    let told = folder.run("secrets forget --secrets secrets.toml --before 2079-01 --also-present").ok();
     assert!(told.contains("cannot be read with this file any more"), "{told}");
     assert!(folder.run(&format!("ledger verify {LEDGER}")).ok().ends_with("closed clean\n"));
     let found = folder.run(&format!("ledger find {LEDGER} {code}")).ok();
@@ -262,7 +264,39 @@ fn forgotten_months_hide_their_ids_and_leave_the_chain_whole() {
         (json!(""), json!("covered")),
         "{found}"
     );
-    let again = folder.run("secrets forget --secrets secrets.toml --before 2079-01").ok();
+    let again = folder.run("secrets forget --secrets secrets.toml --before 2079-01 --also-present").ok();
     assert_eq!(again, "no key leads to a month before 2079-01\n");
     folder.run("secrets forget --secrets secrets.toml --before 2026-13").refused(2, &["--before"]);
+}
+
+#[test]
+fn a_month_to_come_is_forgotten_on_request_only() {
+    let folder = Folder::with_secrets();
+    let before = folder.read("secrets.toml");
+    let ran = folder.run("secrets forget --secrets secrets.toml --before 2079-01");
+    ran.refused(1, &["2079-01 is still to come", "--also-present"]);
+    assert_eq!(folder.read("secrets.toml"), before);
+}
+
+/// However it is written, a forgotten key is not left in the file.
+#[test]
+fn no_forgotten_key_stays_behind() {
+    let folder = Folder::with_secrets();
+    let forget = "secrets forget --secrets secrets.toml --before 2079-01 --also-present";
+    let fresh = folder.read("secrets.toml");
+    let old = key(&fresh, "month").to_owned();
+    for heading in ["[[month]] # the first one", "[[ month ]]"] {
+        folder.write("secrets.toml", &fresh.replace("[[month]]", heading));
+        folder.run(forget).ok();
+        assert!(!folder.read("secrets.toml").contains(&old), "{heading}");
+    }
+    let commented = fresh.replace("[[month]]\n", &format!("[[month]]\n# key = \"{}\"\n", old.to_uppercase()));
+    let section = section(&fresh, "month");
+    let id = section.lines().nth(1).unwrap().replace("id = ", "");
+    let inline = format!("month = [{{ id = {id}, key = \"{old}\" }}]\n{}", fresh.replace(section, ""));
+    for text in [commented, inline] {
+        folder.write("secrets.toml", &text);
+        folder.run(forget).refused(1, &["cannot take out", "nothing was changed"]);
+        assert_eq!(folder.read("secrets.toml"), text);
+    }
 }
