@@ -195,7 +195,8 @@ pub enum AskError {
 /// this request from all others; `patience` is for somebody to take it up.
 ///
 /// # Errors
-/// [`AskError`]. But for [`AskError::NoAnswer`] and [`AskError::NotBelieved`] nothing was done.
+/// [`AskError`]. But for [`AskError::NoAnswer`], [`AskError::NotBelieved`] and a pruning that a disk failed in
+/// ([`AskError::Refused`]) nothing was done.
 pub fn ask(
     disk: &dyn Disk,
     act: &Act,
@@ -239,29 +240,38 @@ pub fn ask(
 
 impl Ledger {
     /// Does what commands have asked for since the last call: to be called about once a second. Exports, reads and
-    /// searches are noted, prunings done. How many requests there were.
+    /// searches are noted, prunings done. How many requests there were. One that cannot be read holds up none but itself.
     ///
     /// # Errors
-    /// When the folder cannot be read or written.
+    /// When the folder cannot be read or written: the first failure.
     pub fn serve_requests(&self) -> io::Result<usize> {
         let disk = self.disk().as_ref();
         let named = |name: String| number_of(&name).map(|number| (name, number));
         let requests: Vec<(String, u64)> = disk.list()?.into_iter().filter_map(named).collect();
+        let mut failed = None;
         for (request, number) in &requests {
-            let bytes = read_bytes(disk, request)?;
-            // Whoever removes it has it: the one who asked may have given up.
-            match disk.remove(request) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                removed => removed?,
+            if let Err(error) = self.serve_file(request, *number) {
+                let told = io::Error::new(error.kind(), format!("{}: {error}", disk.describe(request)));
+                failed = failed.or(Some(told));
             }
-            let bytes = bytes.unwrap_or_default();
-            let outcome = self.serve_request(&bytes, *number);
-            let asked = bytes.last_chunk().copied().unwrap_or_default();
-            let text = AnswerRecord::encode(&outcome, asked, self.number(), self.keys());
-            let answer = request.replacen(REQUEST, ANSWER, 1);
-            publish(disk, &answer, |file| write_all_at(file, &text, 0))?;
         }
-        Ok(requests.len())
+        failed.map_or(Ok(requests.len()), Err)
+    }
+
+    fn serve_file(&self, request: &str, number: u64) -> io::Result<()> {
+        let disk = self.disk().as_ref();
+        let bytes = read_bytes(disk, request)?;
+        // Whoever removes it has it: the one who asked may have given up.
+        match disk.remove(request) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => removed?,
+        }
+        let bytes = bytes.unwrap_or_default();
+        let outcome = self.serve_request(&bytes, number);
+        let asked = bytes.last_chunk().copied().unwrap_or_default();
+        let text = AnswerRecord::encode(&outcome, asked, self.number(), self.keys());
+        let answer = request.replacen(REQUEST, ANSWER, 1);
+        publish(disk, &answer, |file| write_all_at(file, &text, 0))
     }
 
     fn serve_request(&self, bytes: &[u8], number: u64) -> Outcome {

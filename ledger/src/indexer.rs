@@ -202,14 +202,11 @@ impl Indexer {
         let Some(records) = records else { return Ok(false) };
         let _none_is_pruned = self.pruning.lock();
         let is_there = self.shared.catalog.read().sealed.iter().any(|other| other.number == info.number);
-        if is_there {
-            // What is begun is ended: the rest takes less than a second.
-            index::publish(self.disk.as_ref(), info, &persons, &records, || {
-                pause();
-            })?;
+        let is_made = is_there && index::publish(self.disk.as_ref(), info, &persons, &records, pause)?;
+        if is_made {
             self.is_done(info);
         }
-        Ok(is_there)
+        Ok(is_made)
     }
 
     /// Notes that there is nothing to do for a segment any more; false, since nothing was made.

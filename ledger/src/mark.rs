@@ -183,9 +183,11 @@ impl MarkFile {
         Ok(MarkFile { file, ledger, last })
     }
 
-    /// Writes a mark in place of the older record, and syncs it; nothing when it is the last one already.
+    /// Writes a mark in place of the older record, and syncs it; nothing when it is the last one already, or one before it,
+    /// which another thread was about to write.
     pub(crate) fn write(&mut self, mark: &Mark, time_ms: u64, keys: &LedgerKeys) -> io::Result<()> {
-        if self.last.1 == *mark {
+        let last = &self.last.1;
+        if last == mark || (mark.segment, mark.slots) < (last.segment, last.slots) {
             return Ok(());
         }
         let count = self.last.0 + 1;
@@ -198,7 +200,7 @@ impl MarkFile {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::{MARK_FILE, Mark, MarkFile, RECORD_LEN, read, write_first};
     use crate::disk::Disk;
     use crate::entry::tests::some_keys;
@@ -208,14 +210,34 @@ mod tests {
         Mark { segment: 3, slots, sequence: 70 + slots, tag: [9; 16] }
     }
 
+    /// A fresh one on that disk, under `some_keys`.
+    pub(crate) fn mark_file(disk: &SimDisk) -> MarkFile {
+        let keys = some_keys();
+        write_first(disk.create_new(MARK_FILE).unwrap().as_ref(), 42, &mark(0), &keys).unwrap();
+        MarkFile::open(disk, 42, &keys).unwrap()
+    }
+
     fn with_marks(count: u64) -> SimDisk {
         let (disk, keys) = (SimDisk::new(), some_keys());
-        write_first(disk.create_new(MARK_FILE).unwrap().as_ref(), 42, &mark(0), &keys).unwrap();
-        let mut file = MarkFile::open(&disk, 42, &keys).unwrap();
+        let mut file = mark_file(&disk);
         for slots in 1..=count {
             file.write(&mark(slots), 1, &keys).unwrap();
         }
         disk
+    }
+
+    #[test]
+    fn a_mark_never_goes_back() {
+        let (disk, keys) = (SimDisk::new(), some_keys());
+        let mut file = mark_file(&disk);
+        for slots in [5, 4, 5, 1] {
+            file.write(&mark(slots), 1, &keys).unwrap();
+        }
+        file.write(&Mark { segment: 2, ..mark(9) }, 1, &keys).unwrap();
+        assert_eq!(read(&disk, 42, &keys).unwrap(), Some(mark(5)));
+        let later = Mark { segment: 4, ..mark(0) };
+        file.write(&later, 1, &keys).unwrap();
+        assert_eq!(read(&disk, 42, &keys).unwrap(), Some(later));
     }
 
     #[test]

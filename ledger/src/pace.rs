@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Syncs take a fifth of the time at most.
+/// Syncs take a fifth of the time, unless the most is less than that.
 const INTERVAL_PER_SYNC: u32 = 5;
 /// How many syncs the average goes over, about.
 const AVERAGED: u32 = 8;

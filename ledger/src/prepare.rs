@@ -265,6 +265,8 @@ impl Inner {
             Ok(ready) => {
                 state.ready_bytes = ready.len_bytes;
                 state.ready = Some(ready);
+                // What failed before is over: whoever finds the file being made longer is to wait for it.
+                state.failed = None;
                 PAUSE
             }
             Err(error) => {
@@ -333,7 +335,38 @@ fn cut(segment: &Segment, len_bytes: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEN_AT_ONCE, LONG_STEP_LEN, STEP_LEN, State};
+    use std::sync::Arc;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use super::{LEN_AT_ONCE, LONG_STEP_LEN, Preparer, STEP_LEN, State};
+    use crate::entry::tests::some_keys;
+    use crate::mark::tests::mark_file;
+    use crate::sim::SimDisk;
+
+    /// Waits until the preparer's state is so.
+    fn wait_for(preparer: &Preparer, is_so: impl Fn(&State) -> bool) {
+        let begun = Instant::now();
+        while !is_so(&preparer.inner.state.lock()) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "that takes too long");
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The disk was full for a moment. Whoever needs the file while it is made longer must not hear of that.
+    #[test]
+    fn a_failure_that_is_over_is_forgotten() {
+        let (disk, keys) = (SimDisk::new(), Arc::new(some_keys()));
+        let marks = mark_file(&disk);
+        let preparer = Preparer::start(Arc::new(disk.clone()), keys, || 1, marks, true).unwrap();
+        disk.set_capacity(Some(4096));
+        preparer.want(9, LEN_AT_ONCE);
+        wait_for(&preparer, |state| state.failed.is_some());
+        disk.set_capacity(None);
+        wait_for(&preparer, |state| state.ready_bytes == LEN_AT_ONCE && state.ready.is_some());
+        assert!(preparer.inner.state.lock().failed.is_none());
+        assert_eq!(preparer.take().unwrap().len_bytes, LEN_AT_ONCE);
+    }
 
     /// How long the next file becomes once that much of the present segment is written.
     fn len_with(state: &mut State, written_bytes: u64) -> u64 {

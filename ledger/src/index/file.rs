@@ -134,13 +134,14 @@ impl IndexPage {
 }
 
 /// Writes an index into an empty file, and syncs it. The records are in the order of their tags. Between pieces of
-/// 256 KiB it syncs and pauses: a sync of the commits waits for all that is under way to the disk.
+/// 256 KiB it syncs and pauses: a sync of the commits waits for all that is under way to the disk. `pause` says whether to go
+/// on; if not, the error is of the kind `Interrupted`.
 pub(crate) fn write(
     file: &dyn DiskFile,
     persons: &Persons,
     of: &SegmentInfo,
     records: &[IndexRecord],
-    mut pause: impl FnMut(),
+    mut pause: impl FnMut() -> bool,
 ) -> io::Result<()> {
     let header = IndexHeader::new(persons, of, records.len() as u64);
     write_all_at(file, header.as_bytes(), 0)?;
@@ -148,7 +149,9 @@ pub(crate) fn write(
     for some in records.chunks(PAGE_RECORDS * PAGES_AT_ONCE) {
         if number > 0 {
             file.sync_data()?;
-            pause();
+            if !pause() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
         }
         let mut pages = Vec::with_capacity(some.len().div_ceil(PAGE_RECORDS));
         let offset = page_offset(number);
@@ -335,7 +338,7 @@ mod tests {
         let (disk, info) = (SimDisk::new(), info(7, slots.into()));
         let mut entries: Vec<_> = (0..slots).map(|slot| (person(u64::from(slot) % people), slot)).collect();
         let file = disk.create_new(&index_name(7)).unwrap();
-        write(file.as_ref(), &persons(7), &info, &sorted(&persons(7), &mut entries), || ()).unwrap();
+        write(file.as_ref(), &persons(7), &info, &sorted(&persons(7), &mut entries), || true).unwrap();
         (disk, info)
     }
 
@@ -378,7 +381,11 @@ mod tests {
             let records = sorted(&persons(7), &mut slots.map(|slot| (person(0), slot)).collect::<Vec<_>>());
             let file = disk.create_new("index").unwrap();
             let (mut pauses, begun) = (0, disk.steps());
-            write(file.as_ref(), &persons(7), &info, &records, || pauses += 1).unwrap();
+            let pause = || {
+                pauses += 1;
+                true
+            };
+            write(file.as_ref(), &persons(7), &info, &records, pause).unwrap();
             assert_eq!(pauses, pieces.max(1) - 1);
             assert_eq!(
                 disk.steps() - begun,

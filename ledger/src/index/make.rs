@@ -82,15 +82,20 @@ pub(super) fn sorted(persons: &Persons, entries: &mut [(PersonKey, u32)]) -> Vec
     records
 }
 
-/// Puts an index into its place, whatever was there. `pause` is called between pieces.
+/// Puts an index into its place, whatever was there. `pause` is called between pieces, and says whether to go on; false if
+/// not.
 pub(crate) fn publish(
     disk: &dyn Disk,
     info: &SegmentInfo,
     persons: &Persons,
     records: &[IndexRecord],
-    pause: impl FnMut(),
-) -> Result<(), IndexError> {
+    pause: impl FnMut() -> bool,
+) -> Result<bool, IndexError> {
     let name = index_name(info.number);
     let published = folder::publish(disk, &name, |file| write(file, persons, info, records, pause));
-    published.map_err(|source| IndexError::Io { path: disk.describe(&name), source })
+    match published {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        Err(source) => Err(IndexError::Io { path: disk.describe(&name), source }),
+    }
 }

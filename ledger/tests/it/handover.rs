@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use engine::{Day, IdKind, PersonId};
 use ledger::sim::{Fault, SimDisk};
-use ledger::{Act, AskError, Deed, LedgerKeys, ProviderId, Record, ask};
+use ledger::{Act, AskError, Deed, Ledger, LedgerKeys, ProviderId, RealDisk, Record, ask};
 
-use crate::days::{DAY_MS, SURVIVALS, copy, lives, open_on, reader};
+use crate::days::{DAY_MS, SURVIVALS, copy, lives, on_day, open_on, reader};
 use crate::support::{LEDGER, NOW_MS, keys, month};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -280,6 +280,30 @@ fn a_holder_that_takes_no_requests_is_told_and_nothing_is_left() {
     let no_month = LedgerKeys::new(3, &[1; 32], 5, &[2; 32]);
     let error = ask(&disk, &act(EXPORT), LEDGER, &no_month, 7, Duration::ZERO).unwrap_err();
     assert!(matches!(error, AskError::NoMonthKey));
+}
+
+/// A folder of a request's name stands for a file that the service may not read.
+#[test]
+fn a_request_that_cannot_be_read_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (disk, done) = (RealDisk::new(folder.path()), AtomicBool::new(false));
+    let held = Ledger::open_or_init(&disk, LEDGER, keys(), on_day(9)).unwrap();
+    for number in ["0000000000000001", "0000000000000008"] {
+        std::fs::create_dir(folder.path().join(format!("request-{number}"))).unwrap();
+    }
+    let answer = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert!(held.serve_requests().unwrap_err().to_string().contains("request-000000000000000"));
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let answer = ask(&disk, &act(EXPORT), LEDGER, &keys(), 7, PATIENCE);
+        done.store(true, Ordering::Relaxed);
+        answer
+    });
+    assert!(answer.is_ok(), "{answer:?}");
+    held.close().unwrap();
 }
 
 /// An answer that its asker did not wait for goes at the next opening.
