@@ -133,7 +133,11 @@ impl Shipping<'_> {
         let file_digest = if self.there.get(&name) == Some(&info.len_bytes) {
             let copy = self.read_back(info, heard)?;
             self.store.settle(&name)?;
-            copy.ok_or_else(|| ShipError::Other(self.store.describe(&name)))?
+            let mut here = Hashed::new(reader.bytes(info)?, info, &|_| ());
+            let read = io::copy(&mut here, &mut io::sink());
+            read.map_err(|source| ShipError::ReadBack { place: name.clone(), source })?;
+            let here = here.whole.finalize();
+            copy.filter(|copy| *copy == here).ok_or_else(|| ShipError::Other(self.store.describe(&name)))?
         } else {
             let mut bytes = Hashed::new(reader.bytes(info)?, info, heard);
             self.store.upload(&name, &mut bytes, info.len_bytes)?;

@@ -193,6 +193,21 @@ fn every_state_of_a_folder_that_a_power_cut_may_leave() {
     }
 }
 
+/// A run ended before the receipt, and the copy is not what was sent: in its seal, which the seal's own digest does not cover.
+#[test]
+fn a_copy_without_a_receipt_is_compared_to_its_last_byte() {
+    let folder = ledger_of(&[3]);
+    let (name, bytes) = segments(&folder).pop_first().unwrap();
+    for at in [0, bytes.len() / 2, bytes.len() - 144, bytes.len() - 1] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        make_vault(&folder, &BTreeMap::from([(name.clone(), changed)]));
+        let ran = folder.run(&format!("ledger ship {AT} --to vault"));
+        ran.refused(1, &["is of another ledger or another state of this one"]);
+        assert_eq!(in_folder(&folder).len(), 1, "byte {at}: it has no receipt");
+    }
+}
+
 /// `ESTEHQAQ_TEST_SHIP_KILLS` sets how often.
 #[test]
 fn killed_at_any_moment_it_goes_on() {
