@@ -240,6 +240,10 @@ impl<'a> Extract<'a> {
     fn finish(mut self) -> io::Result<(u64, u64)> {
         self.buffer.append(&mut self.elsewhere);
         self.flush()?;
+        // Not half a minute later, in the way of a ledger on the same disk. A pipe has nothing to sync.
+        if self.file.metadata()?.is_file() {
+            self.file.sync_data()?;
+        }
         Ok((self.rows, self.bytes))
     }
 }
