@@ -1,32 +1,17 @@
 //! Requests that fall due at once, with a free connection for each: what their writing takes is the client's own.
 
-use std::sync::Arc;
-
 use crate::base_url::BaseUrl;
 use crate::live::LiveFeed;
 use crate::null_server::NullServer;
 use crate::result::RunResult;
 use crate::run::{Setup, run};
 use crate::scenario::Scenario;
-use crate::schedule::Share;
-use crate::sender::Trust;
-use crate::targets::Targets;
 
 /// Two seconds with bursts of 300 over 600 connections.
 fn bursts() -> RunResult {
     let text = "arrivals = \"bursts\"\nburst_size = 300\nconnections = 600\n[[stage]]\nkind = \"constant\"\n\
                 rate_per_s = 1500\nduration_s = 2\n";
-    let setup = Setup {
-        keys: Vec::new(),
-        targets: Arc::new(Targets::made_up()),
-        trust: Trust::default(),
-        threads: 1,
-        seed: 1,
-        share: Share::ALL,
-        start_at: None,
-        tracking_codes_max: 0,
-        handicap_ns: 0,
-    };
+    let setup = Setup::made_up(1, 1);
     let server = NullServer::start().unwrap();
     let scenario = Scenario::parse("bursts", text).unwrap();
     run(&setup, &scenario, &BaseUrl::of(server.address), &LiveFeed::default()).unwrap()

@@ -1,7 +1,6 @@
 //! What this machine can do as a client: the highest trustworthy rate against a server that does nothing, and
 //! the latency below which nothing can be told apart.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::base_url::BaseUrl;
@@ -12,9 +11,6 @@ use crate::provenance::provenance;
 use crate::result::{CalibrationResult, CapacityStep, RunResult, Verdict, VerdictFacts};
 use crate::run::{RunError, Setup};
 use crate::scenario::{Scenario, ScenarioError};
-use crate::schedule::Share;
-use crate::sender::Trust;
-use crate::targets::Targets;
 
 /// The floor is measured where nothing waits for anything.
 const FLOOR_PER_S: f64 = 1_000.0;
@@ -41,17 +37,7 @@ pub(crate) fn calibrate(
     let started_at = SystemTime::now();
     let server = NullServer::start().map_err(RunError::Sender)?;
     let url = BaseUrl::of(server.address);
-    let setup = Setup {
-        keys: Vec::new(),
-        targets: Arc::new(Targets::made_up()),
-        trust: Trust::default(),
-        threads: args.threads as usize,
-        seed: scenario.seed,
-        share: Share::ALL,
-        start_at: None,
-        tracking_codes_max: 0,
-        handicap_ns: 0,
-    };
+    let setup = Setup::made_up(args.threads as usize, scenario.seed);
     let step_s = f64::from(args.step_s);
     let tries = |step_s| Tries { setup: &setup, scenario, url: &url, step_s };
     let floor = tries(FLOOR_S).at(FLOOR_PER_S)?;

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base_url::BaseUrl;
@@ -11,9 +10,6 @@ use crate::null_server::NullServer;
 use crate::result::{RunResult, Verdict};
 use crate::run::{Setup, run};
 use crate::scenario::Scenario;
-use crate::schedule::Share;
-use crate::sender::Trust;
-use crate::targets::Targets;
 
 /// Takes every connection and request, and never says a word.
 fn silent_server() -> SocketAddr {
@@ -33,17 +29,7 @@ fn ended_early(address: SocketAddr) -> (RunResult, Duration) {
     let text = "connections = 4\ntimeout_ms = 30000\n[[stage]]\nkind = \"constant\"\nrate_per_s = 200\n\
                 duration_s = 60\n";
     let scenario = Scenario::parse("early", text).unwrap();
-    let setup = Setup {
-        keys: Vec::new(),
-        targets: Arc::new(Targets::made_up()),
-        trust: Trust::default(),
-        threads: 1,
-        seed: 1,
-        share: Share::ALL,
-        start_at: None,
-        tracking_codes_max: 0,
-        handicap_ns: 0,
-    };
+    let setup = Setup::made_up(1, 1);
     let (feed, begun) = (LiveFeed::default(), Instant::now());
     let result = std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -54,6 +54,21 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    /// Made-up targets without keys, for the null server.
+    pub(crate) fn made_up(threads: usize, seed: u64) -> Setup {
+        Setup {
+            keys: Vec::new(),
+            targets: Arc::new(Targets::made_up()),
+            trust: Trust::default(),
+            threads,
+            seed,
+            share: Share::ALL,
+            start_at: None,
+            tracking_codes_max: 0,
+            handicap_ns: 0,
+        }
+    }
+
     pub(crate) fn shard(&self) -> ShardFacts {
         let number = u32::try_from(self.share.number + 1).unwrap_or(u32::MAX);
         ShardFacts { numbers: vec![number], count: u32::try_from(self.share.count).unwrap_or(u32::MAX) }
