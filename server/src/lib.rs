@@ -14,6 +14,7 @@ mod answer;
 pub mod cli;
 mod clock;
 mod desk_request;
+mod edge;
 mod http;
 mod idempotency;
 mod inquiry;
@@ -32,6 +33,7 @@ mod toml_error;
 mod watch;
 mod wire;
 
+pub use edge::DescriptorsError;
 pub use http::baseline;
 pub use log::init as init_log;
 pub use provider_file::{AddError, ApiKey, NewProvider, add_provider};

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::{App, HttpServer};
+use actix_web::{App, HttpResponse};
 use engine::MobileKey;
 use ledger::Ledger;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use thiserror::Error;
 
+use crate::edge::{self, DescriptorsError, Fault, Listening};
 use crate::http::{Admin, State, configure, configure_admin};
 use crate::idempotency::{Keys, Upkeep};
 use crate::listener::Listener;
@@ -26,13 +27,14 @@ use crate::providers::ProvidersError;
 use crate::served::Served;
 use crate::settings::{DRAIN_TIMEOUT_S_MAX, ServeSettings};
 use crate::swap::{Keeper, Memory, Source};
+use crate::texts::Code;
 use crate::watch::{Look, Watcher};
 
 /// How often it is looked at `CURRENT`: a rollback by whichever way takes effect in less than a second.
 const LOOK_AT_CURRENT: Duration = Duration::from_millis(500);
 const LOOK_AT_PROVIDERS: Duration = Duration::from_secs(1);
 const LOOK_AT_REQUESTS: Duration = Duration::from_secs(1);
-const ADMIN_CONNECTIONS_MAX: usize = 64;
+const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Nobody's treatment waits for an operator's answer.
 const ADMIN_DRAIN_TIMEOUT_S: u64 = 1;
 
@@ -68,6 +70,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// Connections would take the descriptors that files need.
+    #[error(transparent)]
+    Descriptors(#[from] DescriptorsError),
     /// Threads or signal handlers cannot be had.
     #[error("cannot start: {0}; look at the limits of this process")]
     Start(io::Error),
@@ -174,6 +179,9 @@ fn start_with_events<F>(
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
+    let admin_connections = settings.admin_listen.map_or(0, |_| ADMIN_CONNECTIONS_MAX);
+    let connections_max = edge::connections_that_fit(settings.connections_max, admin_connections)?;
+    let settings = &ServeSettings { connections_max, ..settings.clone() };
     let (providers, seen) = ProviderFile::open(&parts.providers_file)?;
     let (served, providers) = (Arc::new(Served::default()), Arc::new(providers));
     let keys = Keys::new(settings.idempotency_keys_max);
@@ -265,45 +273,59 @@ fn start_admin(
 /// One thread: operators are few, and what they ask must not take processors from inquiries.
 fn bind_admin(
     settings: &ServeSettings,
-    listen: SocketAddr,
+    address: SocketAddr,
     state: Data<State>,
     admin: Data<Admin>,
 ) -> io::Result<(SocketAddr, Server)> {
+    let on_fault = answer_faults(state.clone());
     let app = move || {
         let (state, admin) = (state.clone(), admin.clone());
         App::new().configure(|config| configure_admin(config, state, admin))
     };
-    let server = HttpServer::new(app)
-        .workers(1)
-        .max_connections(ADMIN_CONNECTIONS_MAX)
-        .client_request_timeout(Duration::from_millis(settings.head_timeout_ms))
-        .shutdown_timeout(ADMIN_DRAIN_TIMEOUT_S)
-        .disable_signals()
-        .bind(listen)?;
-    let address = server.addrs().first().copied().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    Ok((address, server.run()))
+    let listening = Listening {
+        address,
+        workers: 1,
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        drain_timeout_s: ADMIN_DRAIN_TIMEOUT_S,
+        ..listening(settings)
+    };
+    edge::listen(listening, app, on_fault)
 }
 
 fn bind<F>(settings: &ServeSettings, state: Data<State>, extra: F) -> io::Result<(SocketAddr, Server)>
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
+    let on_fault = answer_faults(state.clone());
     let app = move || {
         let state = state.clone();
         App::new().configure(|config| configure(config, state)).configure(extra.clone())
     };
-    let server = HttpServer::new(app)
-        .workers(settings.workers)
-        .keep_alive(Duration::from_secs(settings.keep_alive_s))
-        .backlog(settings.backlog)
-        .max_connections(settings.connections_max.div_ceil(settings.workers))
-        .client_request_timeout(Duration::from_millis(settings.head_timeout_ms))
-        .tcp_nodelay(true)
-        .shutdown_timeout(settings.drain_timeout_s.min(DRAIN_TIMEOUT_S_MAX))
-        .disable_signals()
-        .bind(settings.listen)?;
-    let address = server.addrs().first().copied().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    Ok((address, server.run()))
+    edge::listen(listening(settings), app, on_fault)
+}
+
+fn listening(settings: &ServeSettings) -> Listening {
+    Listening {
+        address: settings.listen,
+        workers: settings.workers,
+        backlog: settings.backlog,
+        connections_max: settings.connections_max,
+        keep_alive: Duration::from_secs(settings.keep_alive_s),
+        head_timeout: Duration::from_millis(settings.head_timeout_ms),
+        drain_timeout_s: settings.drain_timeout_s.min(DRAIN_TIMEOUT_S_MAX),
+    }
+}
+
+/// Problem documents for requests that never reach a route.
+fn answer_faults(state: Data<State>) -> impl Fn(Fault) -> HttpResponse + Clone + Send + 'static {
+    move |fault| {
+        let code = match fault {
+            Fault::Malformed => Code::MalformedRequest,
+            Fault::HeadTooLarge => Code::HeadTooLarge,
+            Fault::HeadTimeout => Code::RequestTimeout,
+        };
+        state.refuse(code)
+    }
 }
 
 /// A service that runs. Dropping it without [`Running::stop`] cuts its connections.

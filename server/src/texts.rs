@@ -128,6 +128,10 @@ codes! {
         "متن درخواست خوانا نیست" / "The request body cannot be read",
         "بدنه درخواست باید یک شیء JSON درست و بدون نام تکراری با کدگذاری UTF-8 باشد"
         / "The body must be one well-formed JSON object in UTF-8, without repeated names";
+    MalformedRequest 400 "malformed_request":
+        "درخواست خوانا نیست" / "The request cannot be read",
+        "درخواست از قالب HTTP/1.1 پیروی نمی‌کند؛ خط نخست و سرآیندهای آن را بررسی کنید"
+        / "The request is not well-formed HTTP/1.1; check its first line and its headers";
     UnknownField 400 "unknown_field":
         "فیلد ناشناخته" / "Unknown field",
         "این فیلد در این درخواست تعریف نشده است؛ آن را حذف کنید"
@@ -159,7 +163,7 @@ codes! {
         "روش‌های مجاز در سرآیند Allow آمده‌اند" / "The Allow header names the methods that work here";
     RequestTimeout 408 "request_timeout":
         "درخواست به‌موقع نرسید" / "The request took too long",
-        "بدنه درخواست در مهلت مقرر نرسید؛ دوباره بفرستید" / "The body did not arrive in time; send it again";
+        "درخواست در مهلت مقرر کامل نرسید؛ دوباره بفرستید" / "The request did not arrive whole in time; send it again";
     GenerationRefused 409 "generation_refused":
         "نسخه پذیرفته نشد" / "The generation was refused",
         "این کار انجام نشد یا نسخه پذیرفته نشد؛ دلیل در reason آمده است"
@@ -175,6 +179,10 @@ codes! {
         "کد رهگیری از دفتر دیگری است" / "The tracking code belongs to another ledger",
         "این کد رهگیری را گره دیگری صادر کرده است؛ از همان گره بپرسید"
         / "Another node issued this tracking code; ask that node";
+    HeadTooLarge 431 "head_too_large":
+        "سرآیندها بیش از اندازه بزرگ‌اند" / "The headers are too large",
+        "سرآیندهای درخواست روی هم نباید از ۱۶ کیبی‌بایت و ۹۶ خط بیشتر باشند"
+        / "The headers of a request may not exceed 16 KiB and 96 lines in all";
     Required 422 "required":
         "فیلد لازم نیامده است" / "A field is missing",
         "این فیلد لازم است" / "This field is required";

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
-use ledger::{AppendError, Gatherer, Ledger, Record, TrackingCode};
+use ledger::{AppendError, Gatherer, Language, Ledger, Record, TrackingCode};
 use tokio::sync::Semaphore;
 
 use super::Problem;
@@ -17,6 +17,7 @@ use crate::metrics::{Endpoint, Metrics};
 use crate::provider_file::ProviderFile;
 use crate::served::Served;
 use crate::settings::ServeSettings;
+use crate::texts::Code;
 
 thread_local! {
     /// A worker's own end of the ledger, from its first inquiry on. A worker serves one ledger for its life.
@@ -128,6 +129,13 @@ impl State {
     ) -> HttpResponse {
         let response = result.unwrap_or_else(|problem| problem.to_response(negotiate(request.headers())));
         self.metrics.count(endpoint, response.status().as_u16());
+        response
+    }
+
+    /// Counts a request that reached no route, and refuses it. Its language is not known.
+    pub(crate) fn refuse(&self, code: Code) -> HttpResponse {
+        let response = Problem::from(code).to_response(Language::Persian);
+        self.metrics.count(Endpoint::Other, response.status().as_u16());
         response
     }
 }

@@ -7,6 +7,7 @@ mod administering;
 mod asking;
 mod cli;
 mod client;
+mod connections;
 mod desk;
 mod disk;
 mod failing;
