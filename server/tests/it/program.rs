@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Reply, raw};
+use crate::client::{Client, Reply, exchange, raw, raw_status};
 use crate::site::{AS_OF, assert_no_ids, data, inquiries, wait_until};
 
 /// Runs a command of the program in a folder; what it printed.
@@ -32,7 +33,19 @@ struct Serving {
 
 impl Serving {
     fn start(folder: &Path) -> Serving {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_estehqaq"))
+        Serving::run(folder, Command::new(env!("CARGO_BIN_EXE_estehqaq")), &[])
+    }
+
+    /// With so many file descriptors at most, and the ledger in the shortest segments.
+    fn start_with_descriptors(folder: &Path, limit: u32) -> Serving {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
+        limited.arg(env!("CARGO_BIN_EXE_estehqaq"));
+        Serving::run(folder, limited, &["--ledger-segment-kib", "8"])
+    }
+
+    fn run(folder: &Path, mut program: Command, more: &[&str]) -> Serving {
+        let mut child = program
             .current_dir(folder)
             .args([
                 "serve",
@@ -44,6 +57,7 @@ impl Serving {
                 "providers.toml",
             ])
             .args(["--secrets", "secrets.toml", "--listen", "127.0.0.1:0", "--log-level", "trace"])
+            .args(more)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -252,4 +266,45 @@ fn a_killed_service_knows_its_keys_again() {
         assert_eq!((reply.status, &reply.text), (200, &first.text));
         assert_eq!(reply.header("idempotent-replay"), "true");
     }
+}
+
+/// More clients connect than the process may open files. The ledger opens a segment after each 50 inquiries all the
+/// same, and the clients that waited are served once others leave.
+#[test]
+fn connections_leave_descriptors_for_the_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = prepare(folder.path());
+    let serving = Serving::start_with_descriptors(folder.path(), 120);
+    let address = serving.ready().address();
+    let body = json!({"person_id": "5742616694"}).to_string();
+    let inquiry = format!(
+        "POST /v1/inquiries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut first = TcpStream::connect(address).unwrap();
+    let idle: Vec<TcpStream> = (0..140).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for _ in 0..500 {
+        assert_eq!(raw_status(&exchange(&mut first, &inquiry)), 201);
+    }
+    drop(idle);
+    let mut late = TcpStream::connect(address).unwrap();
+    assert_eq!(raw_status(&exchange(&mut late, &inquiry)), 201);
+    serving.signal("TERM");
+    let (code, log) = serving.ended();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("fewer connections than set"), "{log}");
+    let segments = std::fs::read_dir(folder.path().join("ledger")).unwrap();
+    let segments =
+        segments.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "led"));
+    assert!(segments.count() > 5);
+}
+
+#[test]
+fn a_limit_of_descriptors_that_leaves_no_connections_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let (code, log) = Serving::start_with_descriptors(folder.path(), 70).ended();
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("this process may open 70 files") && log.contains("ulimit -n"), "{log}");
 }
