@@ -147,6 +147,9 @@ mod tests {
             "۰۹۱۲۱۲۳۴۵۶۷",
             "٠٩١٢١٢٣٤٥٦٧",
             "- 0 9 1 2 1 2 3 4 5 6 7 -",
+            "0912\u{A0}123\u{2011}45\u{A0}67",
+            "\u{202A}+98 912 1234567\u{202C}\r\n",
+            "\u{2068}۰۹۱۲\u{2011}۱۲۳۴۵۶۷\u{2069}\u{AD}\u{200D}",
         ] {
             assert_eq!(Mobile::parse(cell), Ok(Some(plain)), "{cell:?}");
         }
@@ -170,9 +173,13 @@ mod tests {
         ] {
             assert_eq!(Mobile::parse(cell), Err(MobileError), "{cell:?}");
         }
-        for cell in
-            ["0912\u{A0}1234567", "0912.1234567", "(0912)1234567", "009809121234567", "9".repeat(60).as_str()]
-        {
+        for cell in [
+            "0912\u{200D}1234567",
+            "0912.1234567",
+            "(0912)1234567",
+            "009809121234567",
+            "9".repeat(60).as_str(),
+        ] {
             assert_eq!(Mobile::parse(cell), Err(MobileError), "{cell:?}");
         }
     }

@@ -219,6 +219,8 @@ mod tests {
         check(IdKind::National, "499370899", Ok("0499370899"));
         check(IdKind::National, "68415941", Ok("0068415941"));
         check(IdKind::National, " ۴۴۰۰۲۷۶۲۰۱\u{200C}", Ok("4400276201"));
+        check(IdKind::National, "\u{202B}\u{2067}۰۴۹۹۳۷۰۸۹۹\u{2069}\u{202C}", Ok("0499370899"));
+        check(IdKind::National, "\u{200D}0499370899\u{AD}\r\n", Ok("0499370899"));
         check(IdKind::National, "0684159415", Err(PersonIdError::CheckDigit));
         check(IdKind::National, "1234567890", Err(PersonIdError::CheckDigit));
         check(IdKind::National, "1111111112", Err(PersonIdError::CheckDigit));
@@ -226,9 +228,17 @@ mod tests {
 
     #[test]
     fn malformed_national_ids() {
-        for cell in
-            ["", "1234567", "12345678901", "+499370899", "04993-70899", "049937089x", "00004993708999"]
-        {
+        for cell in [
+            "",
+            "1234567",
+            "12345678901",
+            "+499370899",
+            "04993-70899",
+            "04993\u{A0}70899",
+            "04993\u{200D}70899",
+            "049937089x",
+            "00004993708999",
+        ] {
             check(IdKind::National, cell, Err(PersonIdError::Malformed));
         }
         for digit in 0..10 {

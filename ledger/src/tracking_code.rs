@@ -7,6 +7,7 @@ use std::fmt;
 
 use aes::Aes256;
 use aes::cipher::KeyInit;
+use engine::clean_cell;
 use thiserror::Error;
 
 use crate::damm::check_digit;
@@ -31,8 +32,8 @@ pub struct TrackingCode(u64);
 /// Why a text is no tracking code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TrackingCodeError {
-    /// Anything but 16 ASCII digits; nothing is trimmed or folded here.
-    #[error("a tracking code has 16 digits")]
+    /// Anything but 16 digits, after the rules for typed numbers.
+    #[error("a tracking code has 16 digits; compare it with the receipt")]
     Malformed,
     /// The last digit does not follow from the others.
     #[error("the tracking code is mistyped: compare it digit by digit")]
@@ -40,18 +41,28 @@ pub enum TrackingCodeError {
 }
 
 impl TrackingCode {
-    /// Reads 16 ASCII digits, the last of them the right check digit.
+    /// Reads 16 digits, the last of them the right check digit, after the rules for typed numbers: digits of any of the
+    /// three scripts, in groups or not, between whatever marks.
     ///
     /// # Errors
     /// [`TrackingCodeError`], the shape before the check digit.
     pub fn parse(text: &str) -> Result<TrackingCode, TrackingCodeError> {
-        if text.len() != DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let text = clean_cell(text);
+        let mut digits = [0; DIGITS];
+        let mut len = 0;
+        for byte in text.bytes().filter(|byte| !matches!(byte, b' ' | b'-')) {
+            let place = digits.get_mut(len).filter(|_| byte.is_ascii_digit());
+            let digit = place.ok_or(TrackingCodeError::Malformed)?;
+            *digit = byte - b'0';
+            len += 1;
+        }
+        if len != DIGITS {
             return Err(TrackingCodeError::Malformed);
         }
-        if check_digit(text.bytes().map(|byte| byte - b'0')) != 0 {
+        if check_digit(digits.into_iter()) != 0 {
             return Err(TrackingCodeError::CheckDigit);
         }
-        Ok(TrackingCode(text.bytes().fold(0, |value, byte| value * 10 + u64::from(byte - b'0'))))
+        Ok(TrackingCode(digits.iter().fold(0, |value, digit| value * 10 + u64::from(*digit))))
     }
 
     /// Which of the tracking keys it was made with.
@@ -126,18 +137,33 @@ mod tests {
     }
 
     #[test]
-    fn parse_takes_sixteen_ascii_digits_only() {
+    fn parse_takes_sixteen_digits_however_they_are_typed() {
         let code = key().code(3, 1, 1).to_string();
-        assert_eq!(TrackingCode::parse(&code).unwrap().to_string(), code);
-        for bad in ["", "123", &format!(" {code}"), &format!("{code} "), &format!("{code}0"), &code[1..]] {
+        let fours: Vec<&str> = (0..4).map(|group| &code[4 * group..4 * group + 4]).collect();
+        let persian: String = code.chars().map(|c| char::from_u32(u32::from(c) + 0x6C0).unwrap()).collect();
+        for typed in [
+            code.clone(),
+            format!(" {code}\r\n"),
+            fours.join(" "),
+            fours.join("-"),
+            fours.join("\u{A0}"),
+            fours.join("\u{2011}"),
+            persian.clone(),
+            format!("\u{2066}\u{202B}{persian}\u{202C}\u{2069}\u{200F}"),
+        ] {
+            assert_eq!(
+                TrackingCode::parse(&typed).map(|read| read.to_string()),
+                Ok(code.clone()),
+                "{typed:?}"
+            );
+        }
+        for bad in
+            ["", "123", &format!("{code}0"), &code[1..], &format!("{}\u{200D}{}", &code[..8], &code[8..])]
+        {
             assert_eq!(TrackingCode::parse(bad), Err(TrackingCodeError::Malformed), "{bad:?}");
         }
         assert_eq!(TrackingCode::parse("+000000000000000"), Err(TrackingCodeError::Malformed));
-        assert_eq!(
-            TrackingCode::parse("۰۰۰۰۰۰۰۰"),
-            Err(TrackingCodeError::Malformed),
-            "16 bytes, no ASCII digits"
-        );
+        assert_eq!(TrackingCode::parse("۰۰۰۰۰۰۰۰"), Err(TrackingCodeError::Malformed), "16 bytes, 8 digits");
     }
 
     #[test]

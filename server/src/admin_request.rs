@@ -1,10 +1,10 @@
-//! What an operator sends to the admin endpoints, read and checked.
+//! From wire to checked for the admin endpoints: which generation, and why. All faulty fields are reported at once.
 
-use serde_json::{Map, Value};
 use snapshots::GenerationName;
 
-use crate::inquiry::{Fault, Refused};
+use crate::inquiry::{Refused, known_fields, noted, optional};
 use crate::texts::Code;
+use crate::wire::Object;
 
 /// Characters of a reason at most: it stands in the journal for good.
 const REASON_LEN_MAX: usize = 500;
@@ -27,80 +27,41 @@ pub(crate) struct RollBack {
 
 /// Reads the body of `activate`.
 pub(crate) fn read_activate(body: &[u8]) -> Result<Activate, Refused> {
-    let mut fields = Fields::read(body, &["generation", "accept"])?;
-    let (generation, accept) = (fields.generation("generation"), fields.reason("accept"));
-    match generation {
-        Some(generation) => fields.unless_faulty(Activate { generation, accept }),
-        None => Err(fields.missing("generation")),
+    let fields = known_fields(body, &["generation", "accept"])?;
+    let mut faults = Vec::new();
+    let generation = check_generation(&fields, "generation").and_then(|name| name.ok_or(Code::Required));
+    let generation = noted(&mut faults, "generation", generation);
+    let accept = noted(&mut faults, "accept", check_reason(&fields, "accept"));
+    match (generation, accept) {
+        (Some(generation), Some(accept)) => Ok(Activate { generation, accept }),
+        _ => Err(Refused::Fields(faults)),
     }
 }
 
 /// Reads the body of `rollback`.
 pub(crate) fn read_rollback(body: &[u8]) -> Result<RollBack, Refused> {
-    let mut fields = Fields::read(body, &["to", "why"])?;
-    let (to, why) = (fields.generation("to"), fields.reason("why"));
-    fields.unless_faulty(RollBack { to, why })
+    let fields = known_fields(body, &["to", "why"])?;
+    let mut faults = Vec::new();
+    let to = noted(&mut faults, "to", check_generation(&fields, "to"));
+    let why = noted(&mut faults, "why", check_reason(&fields, "why"));
+    match (to, why) {
+        (Some(to), Some(why)) => Ok(RollBack { to, why }),
+        _ => Err(Refused::Fields(faults)),
+    }
 }
 
-struct Fields {
-    values: Map<String, Value>,
-    faults: Vec<Fault>,
+fn check_generation(fields: &Object<'_>, field: &'static str) -> Result<Option<GenerationName>, Code> {
+    let name = optional(fields, field)?.map(|name| name.parse().map_err(|_| Code::BadGeneration));
+    name.transpose()
 }
 
-impl Fields {
-    fn read(body: &[u8], known: &[&'static str]) -> Result<Fields, Refused> {
-        let values: Map<String, Value> = serde_json::from_slice(body).map_err(|_| Refused::Malformed)?;
-        let unknown = values.keys().filter(|name| !known.contains(&name.as_str()));
-        let unknown =
-            unknown.map(|name| Fault { field: name.chars().take(32).collect(), code: Code::UnknownField });
-        let unknown: Vec<_> = unknown.take(50).collect();
-        if unknown.is_empty() {
-            Ok(Fields { values, faults: Vec::new() })
-        } else {
-            Err(Refused::Fields(unknown))
-        }
-    }
-
-    fn generation(&mut self, field: &'static str) -> Option<GenerationName> {
-        let text = self.text(field)?;
-        let name = text.parse().ok();
-        if name.is_none() {
-            self.faults.push(Fault { field: field.into(), code: Code::BadGeneration });
-        }
-        name
-    }
-
-    /// A text that is not blank.
-    fn reason(&mut self, field: &'static str) -> Option<String> {
-        let text = self.text(field)?;
-        let fits = !text.trim().is_empty() && text.chars().count() <= REASON_LEN_MAX;
-        if !fits {
-            self.faults.push(Fault { field: field.into(), code: Code::BadReason });
-        }
-        fits.then_some(text)
-    }
-
-    fn text(&mut self, field: &'static str) -> Option<String> {
-        match self.values.remove(field)? {
-            Value::Null => None,
-            Value::String(text) => Some(text),
-            _ => {
-                self.faults.push(Fault { field: field.into(), code: Code::BadType });
-                None
-            }
-        }
-    }
-
-    /// A field that has to be there, and is not, or is faulty.
-    fn missing(mut self, field: &'static str) -> Refused {
-        if !self.faults.iter().any(|fault| fault.field == field) {
-            self.faults.insert(0, Fault { field: field.into(), code: Code::Required });
-        }
-        Refused::Fields(self.faults)
-    }
-
-    fn unless_faulty<T>(self, value: T) -> Result<T, Refused> {
-        if self.faults.is_empty() { Ok(value) } else { Err(Refused::Fields(self.faults)) }
+/// A text that is not blank.
+fn check_reason(fields: &Object<'_>, field: &'static str) -> Result<Option<String>, Code> {
+    let fits = |text: &&str| !text.trim().is_empty() && text.chars().count() <= REASON_LEN_MAX;
+    match optional(fields, field)? {
+        Some(text) if fits(&text) => Ok(Some(text.to_owned())),
+        Some(_) => Err(Code::BadReason),
+        None => Ok(None),
     }
 }
 
@@ -143,6 +104,9 @@ mod tests {
         check_faults(read_rollback(br#"{"force": true}"#), "force:unknown_field");
         let long = format!(r#"{{"why": "{}"}}"#, "x".repeat(501));
         check_faults(read_rollback(long.as_bytes()), "why:bad_reason");
+        check_faults(read_activate(br#"{"5742616694": 1, "generation": 1}"#), "?:unknown_field");
+        let twice = format!(r#"{{"generation": "{NAME}", "generation": "{NAME}"}}"#);
+        assert_eq!(read_activate(twice.as_bytes()), Err(Refused::Malformed), "a repeated name");
         assert_eq!(read_rollback(b"[]"), Err(Refused::Malformed));
         assert_eq!(read_rollback(b""), Err(Refused::Malformed));
     }

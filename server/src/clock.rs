@@ -12,6 +12,8 @@ use jiff::tz::TimeZone;
 /// 1970-01-01, counted as [`Day`] counts: days since 1900-01-01.
 const UNIX_EPOCH_DAY: i64 = 25_567;
 const DAY_MS: i64 = 86_400_000;
+/// 2026-01-01T00:00:00Z: a clock before that is not set, since this program is younger.
+const NOT_BEFORE_MS: u64 = 1_767_225_600_000;
 
 /// Tells the time in Tehran.
 pub(crate) struct Clock {
@@ -33,7 +35,8 @@ impl Clock {
 
     /// The present moment; none when the machine's clock stands outside what the service can answer for.
     pub(crate) fn now(&self) -> Option<Moment> {
-        self.at((self.now_ms)())
+        let now_ms = (self.now_ms)();
+        self.at(now_ms).filter(|_| now_ms >= NOT_BEFORE_MS)
     }
 
     /// The moment that a ledger entry names.
@@ -49,8 +52,55 @@ impl Clock {
     }
 }
 
-/// Before 1970 or in too many years, a time that is no moment.
-fn system_ms() -> u64 {
+/// Whether `today` can be true where a snapshot of `as_of` is current. A snapshot is made of the past, at most for the
+/// day that begins elsewhere, and replaced nightly: either may be late, not by more than `age_days_max`.
+pub(crate) fn plausible(today: Day, as_of: Day, age_days_max: u16) -> Result<(), ClockFault> {
+    let age_days = i32::from(today.number()) - i32::from(as_of.number());
+    match age_days {
+        ..-1 => Err(ClockFault::BeforeSnapshot),
+        _ if age_days > i32::from(age_days_max) => Err(ClockFault::AfterSnapshot),
+        _ => Ok(()),
+    }
+}
+
+/// Why this machine's clock is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClockFault {
+    /// It stands before this program was made, or after 2079-06-05.
+    NotSet,
+    /// Today lies before the snapshot's as-of date.
+    BeforeSnapshot,
+    /// The snapshot is implausibly old.
+    AfterSnapshot,
+}
+
+impl ClockFault {
+    /// The cause on `/readyz`.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            ClockFault::NotSet => "not_set",
+            ClockFault::BeforeSnapshot => "before_snapshot",
+            ClockFault::AfterSnapshot => "after_snapshot",
+        }
+    }
+
+    /// What is wrong and what to do.
+    pub(crate) fn message(self) -> &'static str {
+        match self {
+            ClockFault::NotSet => "this machine's clock is not set; set it",
+            ClockFault::BeforeSnapshot => {
+                "today lies before the snapshot's as-of date; set this machine's clock, or roll the snapshot back"
+            }
+            ClockFault::AfterSnapshot => {
+                "the snapshot's as-of date lies too far back; set this machine's clock, publish a newer snapshot, or \
+                 raise --as-of-age-days-max"
+            }
+        }
+    }
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z; before 1970 or in too many years, a time that is no moment.
+pub(crate) fn system_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     since_epoch.and_then(|time| u64::try_from(time.as_millis()).ok()).unwrap_or(u64::MAX)
 }
@@ -96,7 +146,7 @@ impl fmt::Display for Moment {
 
 #[cfg(test)]
 mod tests {
-    use super::Clock;
+    use super::{Clock, ClockFault, plausible};
 
     #[track_caller]
     fn check(unix_ms: u64, written: &str, jalali: &str) {
@@ -131,5 +181,28 @@ mod tests {
         assert!(Clock::new().at(u64::MAX).is_none());
         assert!(Clock::new().at(4_000_000_000_000).is_none());
         assert!(Clock::new().now().is_some());
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_tells_no_time() {
+        assert!(Clock::reading(|| 0).now().is_none());
+        assert!(Clock::reading(|| super::NOT_BEFORE_MS - 1).now().is_none());
+        assert!(Clock::reading(|| super::NOT_BEFORE_MS).now().is_some());
+        assert!(Clock::new().at(0).is_some(), "an entry of then has its time all the same");
+    }
+
+    #[test]
+    fn today_is_believed_from_a_day_before_the_snapshot_to_its_greatest_age() {
+        let as_of = engine::Day::parse("2026-11-22").unwrap();
+        let judge = |days: i32| plausible(as_of.plus(days).unwrap(), as_of, 90);
+        for days in [-1, 0, 1, 90] {
+            assert_eq!(judge(days), Ok(()), "{days} days");
+        }
+        for days in [-2, -400, -20_000] {
+            assert_eq!(judge(days), Err(ClockFault::BeforeSnapshot), "{days} days");
+        }
+        for days in [91, 400] {
+            assert_eq!(judge(days), Err(ClockFault::AfterSnapshot), "{days} days");
+        }
     }
 }

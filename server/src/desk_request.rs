@@ -6,8 +6,10 @@ use ledger::{Cursor, LIMIT_DEFAULT, LIMIT_MAX, Search, Span};
 
 use crate::inquiry::{Refused, check_day, check_kind, check_person, known_fields, noted, optional};
 use crate::texts::Code;
-use crate::wire::{Field, Fields, Form, Value};
+use crate::wire::{Object, Value};
 
+/// Fields of `POST /v1/desk/search`, in the order in which faults in them are reported.
+const SEARCH: &[&str] = &["person_id", "id_kind", "from", "to", "limit", "cursor"];
 /// Days of a span at most, and if none are given.
 const SPAN_DAYS_MAX: i32 = 400;
 
@@ -35,21 +37,21 @@ pub(crate) fn read_desk_search(
     today: Day,
     cursor: impl FnOnce(&str, PersonId) -> Option<Cursor>,
 ) -> Result<DeskSearch, Refused> {
-    let fields = known_fields(body, Form::DeskSearch)?;
+    let fields = known_fields(body, SEARCH)?;
     let mut faults = Vec::new();
-    let person = noted(&mut faults, Field::PersonId, check_person(&fields)).flatten();
-    noted(&mut faults, Field::IdKind, check_kind(&fields));
-    let from = noted(&mut faults, Field::From, check_day(&fields, Field::From));
-    let to = noted(&mut faults, Field::To, check_day(&fields, Field::To));
+    let person = noted(&mut faults, "person_id", check_person(&fields)).flatten();
+    noted(&mut faults, "id_kind", check_kind(&fields));
+    let from = noted(&mut faults, "from", check_day(&fields, "from"));
+    let to = noted(&mut faults, "to", check_day(&fields, "to"));
     let span = match (from, to) {
         (Some(from), Some(to)) => {
-            let blamed = if from.is_some() { Field::From } else { Field::To };
+            let blamed = if from.is_some() { "from" } else { "to" };
             noted(&mut faults, blamed, check_span(from, to, today))
         }
         _ => None,
     };
-    let limit = noted(&mut faults, Field::Limit, check_limit(&fields));
-    let after = noted(&mut faults, Field::Cursor, check_cursor(&fields, person, cursor));
+    let limit = noted(&mut faults, "limit", check_limit(&fields));
+    let after = noted(&mut faults, "cursor", check_cursor(&fields, person, cursor));
     match (person, span, limit, after) {
         (Some(person), Some((first_day, last_day)), Some(limit), Some(after)) if faults.is_empty() => {
             Ok(DeskSearch { person, first_day, last_day, limit, after })
@@ -66,8 +68,8 @@ fn check_span(from: Option<Day>, to: Option<Day>, today: Day) -> Result<(Day, Da
     if (earliest..=last).contains(&first) { Ok((first, last)) } else { Err(Code::BadSpan) }
 }
 
-fn check_limit(fields: &Fields<'_>) -> Result<usize, Code> {
-    match fields.value(Field::Limit) {
+fn check_limit(fields: &Object<'_>) -> Result<usize, Code> {
+    match fields.value("limit") {
         Value::Absent => Ok(LIMIT_DEFAULT),
         Value::Number(number) => {
             let limit = usize::try_from(*number).ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
@@ -79,11 +81,11 @@ fn check_limit(fields: &Fields<'_>) -> Result<usize, Code> {
 
 /// Where the page before ended. Whose search a cursor is from cannot be told when the person is faulty.
 fn check_cursor(
-    fields: &Fields<'_>,
+    fields: &Object<'_>,
     person: Option<PersonId>,
     cursor: impl FnOnce(&str, PersonId) -> Option<Cursor>,
 ) -> Result<Option<Cursor>, Code> {
-    match (optional(fields, Field::Cursor)?, person) {
+    match (optional(fields, "cursor")?, person) {
         (Some(text), Some(person)) => cursor(text, person).map(Some).ok_or(Code::BadCursor),
         _ => Ok(None),
     }

@@ -7,8 +7,12 @@ use engine::{Care, DateError, Day, IdKind, Mobile, PersonId, PersonIdError};
 
 use crate::providers::{Caller, ProviderKind, Scope};
 use crate::texts::Code;
-use crate::wire::{Field, Fields, Form, Value, read};
+use crate::wire::{Object, Value};
 
+/// Fields of `POST /v1/inquiries`, in the order in which faults in them are reported.
+const GENERAL: &[&str] = &["person_id", "id_kind", "service_date", "care"];
+/// Fields of `POST /v1/personal-inquiries`.
+const PERSONAL: &[&str] = &["person_id", "id_kind", "mobile", "service_date"];
 /// Days before today that a `claims` key may ask about (PRODUCT.md section 4).
 const CLAIMS_DAYS: i32 = 365;
 /// Longest name of an unknown field that is echoed.
@@ -58,16 +62,16 @@ pub(crate) fn read_general(
     body: &[u8],
     may_ask_day: impl FnOnce(Day) -> bool,
 ) -> Result<GeneralInquiry, Refused> {
-    let fields = known_fields(body, Form::General)?;
+    let fields = known_fields(body, GENERAL)?;
     let mut faults = Vec::new();
-    let person = noted(&mut faults, Field::PersonId, check_person(&fields));
-    noted(&mut faults, Field::IdKind, check_kind(&fields));
-    let service_day = check_day(&fields, Field::ServiceDate).and_then(|day| match day {
+    let person = noted(&mut faults, "person_id", check_person(&fields));
+    noted(&mut faults, "id_kind", check_kind(&fields));
+    let service_day = check_day(&fields, "service_date").and_then(|day| match day {
         Some(day) if !may_ask_day(day) => Err(Code::DateNotAllowed),
         day => Ok(day),
     });
-    let service_day = noted(&mut faults, Field::ServiceDate, service_day);
-    let care = noted(&mut faults, Field::Care, check_care(&fields));
+    let service_day = noted(&mut faults, "service_date", service_day);
+    let care = noted(&mut faults, "care", check_care(&fields));
     match (person.flatten(), care, service_day) {
         (Some(person), Some(care), Some(service_day)) if faults.is_empty() => {
             Ok(GeneralInquiry { person, care, service_day })
@@ -78,12 +82,12 @@ pub(crate) fn read_general(
 
 /// Reads and checks the body of `POST /v1/personal-inquiries`.
 pub(crate) fn read_personal(body: &[u8]) -> Result<PersonalInquiry, Refused> {
-    let fields = known_fields(body, Form::Personal)?;
+    let fields = known_fields(body, PERSONAL)?;
     let mut faults = Vec::new();
-    let person = noted(&mut faults, Field::PersonId, check_person(&fields));
-    noted(&mut faults, Field::IdKind, check_kind(&fields));
-    let mobile = noted(&mut faults, Field::Mobile, check_mobile(&fields));
-    let service_day = noted(&mut faults, Field::ServiceDate, check_day(&fields, Field::ServiceDate));
+    let person = noted(&mut faults, "person_id", check_person(&fields));
+    noted(&mut faults, "id_kind", check_kind(&fields));
+    let mobile = noted(&mut faults, "mobile", check_mobile(&fields));
+    let service_day = noted(&mut faults, "service_date", check_day(&fields, "service_date"));
     match (person.flatten(), mobile, service_day) {
         (Some(person), Some(mobile), Some(service_day)) if faults.is_empty() => {
             Ok(PersonalInquiry { person, mobile, service_day })
@@ -106,8 +110,11 @@ impl Caller {
     }
 }
 
-pub(crate) fn known_fields(body: &[u8], form: Form) -> Result<Fields<'_>, Refused> {
-    let fields = read(body, form).map_err(|_| Refused::Malformed)?;
+pub(crate) fn known_fields<'a>(
+    body: &'a [u8],
+    names: &'static [&'static str],
+) -> Result<Object<'a>, Refused> {
+    let fields = Object::read(body, names).map_err(|_| Refused::Malformed)?;
     if fields.unknown().is_empty() {
         return Ok(fields);
     }
@@ -130,12 +137,12 @@ fn echoed(name: &str) -> Cow<'static, str> {
     }
 }
 
-pub(crate) fn noted<T>(faults: &mut Vec<Fault>, field: Field, checked: Result<T, Code>) -> Option<T> {
-    checked.map_err(|code| faults.push(Fault { field: Cow::Borrowed(field.name()), code })).ok()
+pub(crate) fn noted<T>(faults: &mut Vec<Fault>, field: &'static str, checked: Result<T, Code>) -> Option<T> {
+    checked.map_err(|code| faults.push(Fault { field: Cow::Borrowed(field), code })).ok()
 }
 
 /// The text of a field, if it is there.
-pub(crate) fn optional<'a>(fields: &'a Fields<'_>, field: Field) -> Result<Option<&'a str>, Code> {
+pub(crate) fn optional<'a>(fields: &'a Object<'_>, field: &'static str) -> Result<Option<&'a str>, Code> {
     match fields.value(field) {
         Value::Absent => Ok(None),
         Value::Text(text) => Ok(Some(text)),
@@ -143,12 +150,12 @@ pub(crate) fn optional<'a>(fields: &'a Fields<'_>, field: Field) -> Result<Optio
     }
 }
 
-fn required<'a>(fields: &'a Fields<'_>, field: Field) -> Result<&'a str, Code> {
+fn required<'a>(fields: &'a Object<'_>, field: &'static str) -> Result<&'a str, Code> {
     optional(fields, field)?.ok_or(Code::Required)
 }
 
-pub(crate) fn check_kind(fields: &Fields<'_>) -> Result<IdKind, Code> {
-    match optional(fields, Field::IdKind)? {
+pub(crate) fn check_kind(fields: &Object<'_>) -> Result<IdKind, Code> {
+    match optional(fields, "id_kind")? {
         None => Ok(IdKind::National),
         Some(code) => IdKind::from_code(code).ok_or(Code::BadEnum),
     }
@@ -156,8 +163,8 @@ pub(crate) fn check_kind(fields: &Fields<'_>) -> Result<IdKind, Code> {
 
 /// The ID. When its kind is faulty there is none, but what no kind allows is a fault all the same: the
 /// numbers of foreign nationals have the wider shape.
-pub(crate) fn check_person(fields: &Fields<'_>) -> Result<Option<PersonId>, Code> {
-    let cell = required(fields, Field::PersonId)?;
+pub(crate) fn check_person(fields: &Object<'_>) -> Result<Option<PersonId>, Code> {
+    let cell = required(fields, "person_id")?;
     let kind = check_kind(fields).ok();
     match PersonId::parse(kind.unwrap_or(IdKind::Foreign), cell) {
         Ok(person) => Ok(kind.map(|_| person)),
@@ -166,7 +173,7 @@ pub(crate) fn check_person(fields: &Fields<'_>) -> Result<Option<PersonId>, Code
     }
 }
 
-pub(crate) fn check_day(fields: &Fields<'_>, field: Field) -> Result<Option<Day>, Code> {
+pub(crate) fn check_day(fields: &Object<'_>, field: &'static str) -> Result<Option<Day>, Code> {
     let parsed = optional(fields, field)?.map(Day::parse).transpose();
     parsed.map_err(|error| match error {
         DateError::BadDate => Code::BadDate,
@@ -174,15 +181,15 @@ pub(crate) fn check_day(fields: &Fields<'_>, field: Field) -> Result<Option<Day>
     })
 }
 
-fn check_care(fields: &Fields<'_>) -> Result<Care, Code> {
-    match optional(fields, Field::Care)? {
+fn check_care(fields: &Object<'_>) -> Result<Care, Code> {
+    match optional(fields, "care")? {
         None => Ok(Care::Outpatient),
         Some(code) => Care::from_code(code).ok_or(Code::BadEnum),
     }
 }
 
-fn check_mobile(fields: &Fields<'_>) -> Result<Mobile, Code> {
-    let cell = required(fields, Field::Mobile)?;
+fn check_mobile(fields: &Object<'_>) -> Result<Mobile, Code> {
+    let cell = required(fields, "mobile")?;
     Mobile::parse(cell).map_err(|_| Code::BadMobile)?.ok_or(Code::Required)
 }
 

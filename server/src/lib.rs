@@ -39,7 +39,7 @@ pub use log::init as init_log;
 pub use provider_file::{AddError, ApiKey, NewProvider, add_provider};
 pub use providers::{Ownership, ProviderKind, ProvidersError, Scope};
 pub use serve::{Parts, Running, ServeError, StopSignals, serve, start};
-pub use settings::{DRAIN_TIMEOUT_S_MAX, ServeSettings};
+pub use settings::{AS_OF_AGE_DAYS_MAX, DRAIN_TIMEOUT_S_MAX, ServeSettings};
 
 /// Today in Tehran; none when the machine's clock stands outside 1900-01-01..2079-06-05.
 pub fn today_in_tehran() -> Option<engine::Day> {

@@ -12,6 +12,10 @@ use snapshots::{GateLimits, PublicKey};
 /// Longest drain that may be set. A stop takes 30 s at most in all; the rest is for closing the ledger.
 pub const DRAIN_TIMEOUT_S_MAX: u64 = 28;
 
+/// How many days old a snapshot may be for today to be believed, unless set otherwise: nights may fail for weeks, a
+/// season without one is a clock that runs ahead.
+pub const AS_OF_AGE_DAYS_MAX: u16 = 90;
+
 /// How the service listens and what it bounds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServeSettings {
@@ -41,6 +45,8 @@ pub struct ServeSettings {
     pub desk_searches_max: usize,
     /// Idempotency keys that are held at most, each up to 24 hours; a quarter of them is for personal inquiries.
     pub idempotency_keys_max: usize,
+    /// How many days old the serving snapshot may be; beyond it the clock is not believed, and inquiries get 503.
+    pub as_of_age_days_max: u16,
     /// How generations are held in memory.
     pub memory_mode: MemoryMode,
     /// Memory that all generations together may take; none leaves it to the machine and its cgroups.
@@ -69,6 +75,7 @@ impl Default for ServeSettings {
             ledger_segment_len_max_bytes: 256 << 20,
             desk_searches_max: 4,
             idempotency_keys_max: 9_000_000,
+            as_of_age_days_max: AS_OF_AGE_DAYS_MAX,
             memory_mode: MemoryMode::default(),
             generations_memory_bytes: None,
             public_keys: Vec::new(),

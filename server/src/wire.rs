@@ -1,78 +1,16 @@
-//! JSON of a request, read but not judged: which of the known fields are there, as what, and which names are
-//! unknown. Strings are borrowed from the body. Nothing here has a `Debug`: the texts are personal data.
+//! The one reader of JSON requests, for whichever endpoint: which of the request's fields are there, as what, and which
+//! names are unknown. Judges nothing, and refuses repeated names. Strings are borrowed from the body. Nothing here has
+//! a `Debug`: the texts are personal data.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The fields of all requests, in the order in which faults in them are reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub(crate) enum Field {
-    /// The ID asked about.
-    PersonId = 0,
-    /// Which space the ID belongs to.
-    IdKind = 1,
-    /// The number under which this person may ask; personal inquiries only.
-    Mobile = 2,
-    /// The day asked about.
-    ServiceDate = 3,
-    /// Outpatient or inpatient; general inquiries only.
-    Care = 4,
-    /// The first day of a search.
-    From = 5,
-    /// The last day of a search.
-    To = 6,
-    /// Inquiries on a page of a search.
-    Limit = 7,
-    /// Where the page before ended.
-    Cursor = 8,
-}
-
-/// How many fields there are.
-const FIELDS: usize = 9;
-
-impl Field {
-    /// The name in JSON.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Field::PersonId => "person_id",
-            Field::IdKind => "id_kind",
-            Field::Mobile => "mobile",
-            Field::ServiceDate => "service_date",
-            Field::Care => "care",
-            Field::From => "from",
-            Field::To => "to",
-            Field::Limit => "limit",
-            Field::Cursor => "cursor",
-        }
-    }
-}
-
-/// Which request a body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// `POST /v1/inquiries`.
-    General,
-    /// `POST /v1/personal-inquiries`.
-    Personal,
-    /// `POST /v1/desk/search`.
-    DeskSearch,
-}
-
-impl Form {
-    fn field(self, name: &str) -> Option<Field> {
-        let own: &[Field] = match self {
-            Form::General => &[Field::PersonId, Field::IdKind, Field::ServiceDate, Field::Care],
-            Form::Personal => &[Field::PersonId, Field::IdKind, Field::Mobile, Field::ServiceDate],
-            Form::DeskSearch => {
-                &[Field::PersonId, Field::IdKind, Field::From, Field::To, Field::Limit, Field::Cursor]
-            }
-        };
-        own.iter().copied().find(|field| field.name() == name)
-    }
-}
+/// Fields of a request at most.
+const FIELDS_MAX: usize = 8;
+/// What some editors put before a text in UTF-8.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// The value of a known field.
 #[derive(Clone, Default)]
@@ -88,16 +26,30 @@ pub(crate) enum Value<'a> {
     Wrong,
 }
 
-/// A well-formed request.
-pub(crate) struct Fields<'a> {
-    values: [Value<'a>; FIELDS],
+/// A well-formed JSON object, read for the fields that its request has.
+pub(crate) struct Object<'a> {
+    names: &'static [&'static str],
+    values: [Value<'a>; FIELDS_MAX],
     unknown: Vec<Cow<'a, str>>,
 }
 
-impl<'a> Fields<'a> {
-    /// The value of a field.
-    pub(crate) fn value(&self, field: Field) -> &Value<'a> {
-        &self.values[field as usize]
+impl<'a> Object<'a> {
+    /// Reads a body for fields of these names. A BOM before it is passed over.
+    pub(crate) fn read(body: &'a [u8], names: &'static [&'static str]) -> Result<Object<'a>, Malformed> {
+        let text = str::from_utf8(body.strip_prefix(BOM).unwrap_or(body)).map_err(|_| Malformed)?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let mut object = ObjectSeed(names).deserialize(&mut deserializer).map_err(|_| Malformed)?;
+        deserializer.end().map_err(|_| Malformed)?;
+        let named = object.unknown.len();
+        object.unknown.sort_unstable();
+        object.unknown.dedup();
+        if object.unknown.len() == named { Ok(object) } else { Err(Malformed) }
+    }
+
+    /// The value of a field, which must be one of those that the object was read for.
+    pub(crate) fn value(&self, name: &'static str) -> &Value<'a> {
+        let place = self.names.iter().position(|known| *known == name);
+        &self.values[place.expect("a field that the request has")]
     }
 
     /// Names that this request does not have, each once, in alphabetical order.
@@ -111,48 +63,38 @@ impl<'a> Fields<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Reads a body.
-pub(crate) fn read(body: &[u8], form: Form) -> Result<Fields<'_>, Malformed> {
-    let text = std::str::from_utf8(body).map_err(|_| Malformed)?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut fields = form.deserialize(&mut deserializer).map_err(|_| Malformed)?;
-    deserializer.end().map_err(|_| Malformed)?;
-    let named = fields.unknown.len();
-    fields.unknown.sort_unstable();
-    fields.unknown.dedup();
-    if fields.unknown.len() == named { Ok(fields) } else { Err(Malformed) }
-}
+struct ObjectSeed(&'static [&'static str]);
 
-impl<'de> DeserializeSeed<'de> for Form {
-    type Value = Fields<'de>;
+impl<'de> DeserializeSeed<'de> for ObjectSeed {
+    type Value = Object<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fields<'de>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Object<'de>, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Form {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for ObjectSeed {
+    type Value = Object<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields { values: Default::default(), unknown: Vec::new() };
-        let mut seen = [false; FIELDS];
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let mut object = Object { names: self.0, values: Default::default(), unknown: Vec::new() };
+        let mut seen = [false; FIELDS_MAX];
         while let Some(name) = map.next_key_seed(TextSeed)? {
-            let Some(field) = self.field(&name) else {
+            let Some(place) = self.0.iter().position(|known| *known == name) else {
                 map.next_value::<IgnoredAny>()?;
-                fields.unknown.push(name);
+                object.unknown.push(name);
                 continue;
             };
-            if std::mem::replace(&mut seen[field as usize], true) {
+            if std::mem::replace(&mut seen[place], true) {
                 return Err(A::Error::custom("repeated name"));
             }
-            fields.values[field as usize] = map.next_value_seed(ValueSeed)?;
+            object.values[place] = map.next_value_seed(ValueSeed)?;
         }
-        Ok(fields)
+        Ok(object)
     }
 }
 
@@ -242,11 +184,13 @@ impl<'de> Visitor<'de> for ValueSeed {
 
 #[cfg(test)]
 mod tests {
-    use super::{Field, Form, Value, read};
+    use super::{Object, Value};
+
+    const NAMES: &[&str] = &["person_id", "id_kind", "service_date", "care"];
 
     #[track_caller]
     fn check_malformed(body: &[u8]) {
-        assert!(read(body, Form::General).is_err(), "{}", String::from_utf8_lossy(body));
+        assert!(Object::read(body, NAMES).is_err(), "{}", String::from_utf8_lossy(body));
     }
 
     #[test]
@@ -259,7 +203,8 @@ mod tests {
         check_malformed(b"{\"person_id\":\"\xFF\"}");
         check_malformed(b"{\"x\":\"\xC3\x28\"}");
         check_malformed(br#"{"person_id":"\ud800"}"#);
-        check_malformed("\u{FEFF}{}".as_bytes());
+        check_malformed("\u{FEFF}\u{FEFF}{}".as_bytes());
+        assert!(Object::read("\u{FEFF}{}".as_bytes(), NAMES).is_ok(), "a BOM is no part of the text");
     }
 
     #[test]
@@ -272,29 +217,26 @@ mod tests {
     #[test]
     fn values_are_absent_text_or_wrong() {
         let body = br#"{"person_id":"a\u0062","id_kind":null,"service_date":[1,{"a":2}],"care":{"b":[]}}"#;
-        let fields = read(body, Form::General).ok().unwrap();
-        assert!(matches!(fields.value(Field::PersonId), Value::Text(text) if text == "ab"));
-        assert!(matches!(fields.value(Field::IdKind), Value::Absent));
-        assert!(matches!(fields.value(Field::ServiceDate), Value::Wrong));
-        assert!(matches!(fields.value(Field::Care), Value::Wrong));
-        assert!(matches!(fields.value(Field::Mobile), Value::Absent));
-        let limit = read(br#"{"limit":7}"#, Form::DeskSearch).ok().unwrap();
-        assert!(matches!(limit.value(Field::Limit), Value::Number(7)));
+        let object = Object::read(body, NAMES).ok().unwrap();
+        assert!(matches!(object.value("person_id"), Value::Text(text) if text == "ab"));
+        assert!(matches!(object.value("id_kind"), Value::Absent));
+        assert!(matches!(object.value("service_date"), Value::Wrong));
+        assert!(matches!(object.value("care"), Value::Wrong));
+        let limit = Object::read(br#"{"limit":7}"#, &["limit"]).ok().unwrap();
+        assert!(matches!(limit.value("limit"), Value::Number(7)));
         for value in ["-1", "1.5", "true", "123456789012345678901234567890"] {
             let body = format!("{{\"care\":{value}}}");
-            assert!(matches!(
-                read(body.as_bytes(), Form::General).ok().unwrap().value(Field::Care),
-                Value::Wrong
-            ));
+            let object = Object::read(body.as_bytes(), NAMES).ok().unwrap();
+            assert!(matches!(object.value("care"), Value::Wrong));
         }
     }
 
     #[test]
-    fn each_form_has_its_own_fields() {
+    fn each_request_has_its_own_fields() {
         let body = br#"{"mobile":"1","care":"2","z":{"deep":[1]},"a":null}"#;
-        let unknown = |form| read(body, form).ok().unwrap().unknown().join(" ");
-        assert_eq!(unknown(Form::General), "a mobile z");
-        assert_eq!(unknown(Form::Personal), "a care z");
-        assert_eq!(unknown(Form::DeskSearch), "a care mobile z");
+        let unknown = |names| Object::read(body, names).ok().unwrap().unknown().join(" ");
+        assert_eq!(unknown(NAMES), "a mobile z");
+        assert_eq!(unknown(&["mobile"]), "a care z");
+        assert_eq!(unknown(&[]), "a care mobile z");
     }
 }

@@ -7,6 +7,8 @@ use snapshots::open_current_keyless;
 
 use super::options::{self, CommandError, SnapshotsDir};
 use super::output;
+use crate::clock::plausible;
+use crate::settings::AS_OF_AGE_DAYS_MAX;
 
 #[derive(Args)]
 pub(crate) struct AskArgs {
@@ -51,6 +53,11 @@ pub(super) fn run(args: &AskArgs) -> Result<(), CommandError> {
         .map_err(|error| CommandError::Usage(format!("--person-id: {error}")))?;
     let day = options::day_or_today(args.service_date)?;
     let generation = open_current_keyless(&args.snapshots.dir)?;
+    if args.service_date.is_none() {
+        let believed = plausible(day, generation.name.as_of(), AS_OF_AGE_DAYS_MAX);
+        believed
+            .map_err(|fault| CommandError::failed(format!("{}; or give --service-date", fault.message())))?;
+    }
     let decision = decide(generation.snapshot.find(person), day, args.care);
     output::json(&Answer {
         status: decision.status().code(),

@@ -24,6 +24,8 @@ use crate::{NewProvider, Ownership, ProviderKind, Scope, ServeSettings, StopSign
 const SEED: u64 = 1405;
 const TARGETS: u64 = 10_000;
 const PEOPLE: u64 = 1_000_000;
+/// A demo is tried by hand and by one load generator; it must start also where a shell may open few files.
+const CONNECTIONS_MAX: usize = 2000;
 
 #[derive(Args)]
 pub(crate) struct DemoArgs {
@@ -97,7 +99,13 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), CommandError> {
     if !layout.load_key().exists() {
         write_load_key(&layout)?;
     }
-    let settings = ServeSettings { listen: args.listen, ..ServeSettings::default() };
+    let settings = ServeSettings {
+        listen: args.listen,
+        connections_max: CONNECTIONS_MAX,
+        // A demo made long ago still serves: its people are made up, and so is their day.
+        as_of_age_days_max: u16::MAX,
+        ..ServeSettings::default()
+    };
     let signals = StopSignals::catch()?;
     let parts = open_parts(layout.places(), &settings)?;
     let guide = Guide::load(&layout)?;

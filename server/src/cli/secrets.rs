@@ -7,7 +7,6 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::ledger::{LedgerKeys, Month, RealDisk, replace_file};
 use clap::Subcommand;
@@ -17,6 +16,7 @@ use thiserror::Error;
 
 use super::options::{CommandError, SecretsFile};
 use super::rotate::{self, ForgetArgs, RotateArgs};
+use crate::clock::system_ms;
 use crate::toml_error::line_of;
 
 #[derive(Subcommand)]
@@ -281,6 +281,5 @@ pub(super) fn key_text(kind: &str, id: u32, key: &[u8; 32]) -> String {
 
 /// The month in Tehran now.
 pub(super) fn this_month() -> Month {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Month::at(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    Month::at(system_ms())
 }

@@ -86,6 +86,9 @@ pub(crate) struct RawSettings {
     /// Idempotency keys that are held at most, each for 24 hours [default: 9000000]
     #[arg(long, value_name = "N", env = "ESTEHQAQ_IDEMPOTENCY_KEYS_MAX")]
     idempotency_keys_max: Option<usize>,
+    /// How many days old the current snapshot may be; beyond it the clock is not believed, and inquiries get 503 [default: 90]
+    #[arg(long, value_name = "DAYS", env = "ESTEHQAQ_AS_OF_AGE_DAYS_MAX")]
+    as_of_age_days_max: Option<u16>,
     /// Public key file: only generations signed with a key in it are taken [default: also unsigned ones]
     #[arg(long, value_name = "FILE", env = "ESTEHQAQ_PUBLIC_KEY")]
     public_key: Option<PathBuf>,
@@ -225,6 +228,7 @@ impl RawSettings {
             ledger_segment_kib: self.ledger_segment_kib.or(lower.ledger_segment_kib),
             desk_searches_max: self.desk_searches_max.or(lower.desk_searches_max),
             idempotency_keys_max: self.idempotency_keys_max.or(lower.idempotency_keys_max),
+            as_of_age_days_max: self.as_of_age_days_max.or(lower.as_of_age_days_max),
             public_key: self.public_key.or(lower.public_key),
             admin_listen: self.admin_listen.or(lower.admin_listen),
             memory_mode: self.memory_mode.or(lower.memory_mode),
@@ -269,6 +273,7 @@ fn checked(raw: &RawSettings) -> Result<ServeSettings, CommandError> {
             .map_or(default.ledger_segment_len_max_bytes, |kib| kib.saturating_mul(1 << 10)),
         desk_searches_max: raw.desk_searches_max.unwrap_or(default.desk_searches_max),
         idempotency_keys_max: raw.idempotency_keys_max.unwrap_or(default.idempotency_keys_max),
+        as_of_age_days_max: raw.as_of_age_days_max.unwrap_or(default.as_of_age_days_max),
         memory_mode: raw.memory_mode.map_or(default.memory_mode, MemoryMode::from),
         generations_memory_bytes: raw.generations_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         public_keys: raw.public_key.as_deref().map_or(Ok(Vec::new()), options::read_public_keys)?,

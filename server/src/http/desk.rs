@@ -24,7 +24,7 @@ async fn find(request: &HttpRequest, payload: Payload, state: &Data<State>) -> R
     let body = body::read_json(request, payload, state.body_timeout).await;
     let caller = auth::with_scope(request, state, Scope::Desk)?;
     let body = body?;
-    let now = state.clock.now().ok_or_else(|| state.down())?;
+    let now = state.now()?;
     let cursor = |text: &str, person| Cursor::parse(text, person, state.ledger.keys()).ok();
     let asked = read_desk_search(&body, now.day(), cursor)?;
     let page = look(state, asked).await?;

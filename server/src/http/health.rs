@@ -11,6 +11,7 @@ use serde::Serialize;
 use snapshots::{Generation, GenerationName};
 
 use super::State;
+use crate::clock::ClockFault;
 use crate::metrics::{write_number, write_value};
 use crate::swap::{NextPublication, PageFaults, RollbackReadiness, RollbackStatus, resident_bytes};
 
@@ -31,6 +32,8 @@ struct Readiness {
     snapshot: Option<String>,
     as_of: Option<String>,
     ledger_writable: bool,
+    /// Why today is not believed: not_set, before_snapshot, after_snapshot; null when it is.
+    clock: Option<&'static str>,
     stopping: bool,
     /// Being opened and verified.
     opening: Option<String>,
@@ -71,6 +74,7 @@ impl Readiness {
             snapshot: text(name),
             as_of: name.map(|name| name.as_of().iso().to_string()),
             ledger_writable: state.ledger.is_writable(),
+            clock: state.clock_fault().map(ClockFault::code),
             stopping: state.is_stopping(),
             opening: text(status.opening),
             refused,
@@ -99,6 +103,9 @@ pub(crate) async fn metrics(state: Data<State>) -> HttpResponse {
     state.keys.write(&mut text);
     write_snapshot(&state, &mut text);
     write_process(&mut text);
+    let believed = u64::from(state.clock_fault().is_none());
+    let help = "0 while today is not believed beside the snapshot's as-of date, and inquiries get 503.";
+    write_value(&mut text, "estehqaq_clock_believed", "gauge", help, believed);
     let ready = u64::from(state.is_ready());
     write_value(&mut text, "estehqaq_ready", "gauge", "1 when inquiries can be answered.", ready);
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")).body(text)

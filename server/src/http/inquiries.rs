@@ -36,7 +36,7 @@ async fn ask_general(
     let body = body::read_json(request, payload, state.body_timeout).await;
     let caller = auth::inquirer(request, state)?;
     let body = body?;
-    let now = state.clock.now().ok_or_else(|| state.down())?;
+    let now = state.now()?;
     let checked = read_general(&body, |day| caller.may_ask_day(day, now.day()));
     let mut keyed = None;
     // The first answer stands, also where the day that it was about may not be asked for any more.
@@ -78,7 +78,7 @@ async fn ask_personal(
     let checked = read_personal(&body);
     let key = key_of(request, &checked)?;
     let inquiry = checked?;
-    let now = state.clock.now().ok_or_else(|| state.down())?;
+    let now = state.now()?;
     let mut keyed = None;
     if let Some(key) = key {
         let PersonalInquiry { person, mobile, service_day } = &inquiry;
@@ -142,6 +142,8 @@ impl Asked {
     ) -> Result<Entry, Problem> {
         let serving = state.served.load();
         let generation = serving.as_ref().ok_or_else(|| state.down())?;
+        // Another one may serve since the moment was taken: today must be true beside the one that answers.
+        state.today_beside(generation).map_err(|_| state.down())?;
         let person = generation.snapshot.find(self.person);
         let decision = decide(person, self.service_day, self.care);
         let outcome = match (may_know(generation, person), decision.status()) {

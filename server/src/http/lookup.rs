@@ -25,7 +25,7 @@ async fn look_up(request: &HttpRequest, state: &Data<State>) -> Result<HttpRespo
     let Found { ledger, sequence, entry, .. } = found;
     let view = view_for(&caller, &entry).ok_or(Code::NotFound)?;
     if view == View::Desk {
-        let now = state.clock.now().ok_or_else(|| state.down())?;
+        let now = state.now()?;
         let deed = Deed::DeskRead { ledger, sequence, revealed: true };
         state.commit(Act { time_ms: now.unix_ms(), actor: caller.id, deed }).await?;
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
 use ledger::{AppendError, Gatherer, Language, Ledger, Record, TrackingCode};
+use snapshots::Generation;
 use tokio::sync::Semaphore;
 
 use super::Problem;
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockFault, Moment, plausible};
 use crate::idempotency::Keys;
 use crate::language::negotiate;
 use crate::metrics::{Endpoint, Metrics};
@@ -38,11 +39,15 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) body_timeout: Duration,
+    /// How old the serving snapshot may be for today to be believed.
+    as_of_age_days_max: u16,
     /// Searches of the desk that may be under way at once.
     pub(crate) desk_searches: Arc<Semaphore>,
     stopping: AtomicBool,
     /// So that a failed ledger is logged once, not once for each inquiry.
     ledger_failure_logged: AtomicBool,
+    /// The same for a clock that is not believed; it may be set right, and wrong again.
+    clock_fault_logged: AtomicBool,
 }
 
 impl State {
@@ -62,9 +67,11 @@ impl State {
             keys,
             metrics: Metrics::default(),
             body_timeout: Duration::from_millis(settings.body_timeout_ms),
+            as_of_age_days_max: settings.as_of_age_days_max,
             desk_searches: Arc::new(Semaphore::new(settings.desk_searches_max)),
             stopping: AtomicBool::new(false),
             ledger_failure_logged: AtomicBool::new(false),
+            clock_fault_logged: AtomicBool::new(false),
         }
     }
 
@@ -77,9 +84,39 @@ impl State {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// A verified snapshot is in, the ledger takes entries, and no stop has begun.
+    /// A verified snapshot is in, today is believed, the ledger takes entries, and no stop has begun.
     pub(crate) fn is_ready(&self) -> bool {
-        self.served.load().is_some() && self.ledger.is_writable() && !self.is_stopping()
+        let believed = self.served.load().as_ref().is_some_and(|serving| self.today_beside(serving).is_ok());
+        believed && self.ledger.is_writable() && !self.is_stopping()
+    }
+
+    /// The present moment, if it can be true beside this generation.
+    pub(crate) fn today_beside(&self, serving: &Generation) -> Result<Moment, ClockFault> {
+        let now = self.clock.now().ok_or(ClockFault::NotSet);
+        now.and_then(|now| plausible(now.day(), serving.name.as_of(), self.as_of_age_days_max).map(|()| now))
+    }
+
+    /// Why the clock is not believed beside the serving generation, if it is not.
+    pub(crate) fn clock_fault(&self) -> Option<ClockFault> {
+        match self.served.load().as_ref() {
+            Some(serving) => self.today_beside(serving).err(),
+            None => self.clock.now().is_none().then_some(ClockFault::NotSet),
+        }
+    }
+
+    /// The present moment, for whatever is answered or written.
+    pub(crate) fn now(&self) -> Result<Moment, Problem> {
+        let fault = match self.clock_fault() {
+            None => {
+                self.clock_fault_logged.store(false, Ordering::Relaxed);
+                return self.clock.now().ok_or_else(|| self.down());
+            }
+            Some(fault) => fault,
+        };
+        if !self.clock_fault_logged.swap(true, Ordering::Relaxed) {
+            tracing::error!(cause = fault.code(), "answering 503: {}", fault.message());
+        }
+        Err(self.down())
     }
 
     /// Writes an entry, of an inquiry or an act, and waits until it is on stable storage. Only then is there a code, and

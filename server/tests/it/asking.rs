@@ -179,3 +179,18 @@ fn an_unknown_person_is_an_answer_not_an_error() {
     assert_eq!((reply.status, &reply.json()["status"]), (201, &json!("not_covered")));
     check_members(&reply.text, &MEMBERS);
 }
+
+#[test]
+fn what_was_pasted_or_saved_by_an_editor_is_read() {
+    let site = Site::usual();
+    let authorization = format!("Bearer {}", site.keys.clinic);
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let ask = |body: &str| site.client.post("/v1/inquiries", &headers, body.as_bytes());
+    for person in
+        ["\u{202B}\u{2067}۵۷۴۲۶۱۶۶۹۴\u{2069}\u{202C}", "5742616694\\r\\n", "\u{AD}\u{200D}5742616694"]
+    {
+        let reply = ask(&format!("\u{FEFF}{{\"person_id\":\"{person}\"}}"));
+        assert_eq!(reply.status, 201, "{person:?}: {reply:?}");
+    }
+    ask("\u{FEFF}\u{FEFF}{\"person_id\":\"5742616694\"}").problem(400, "malformed_json");
+}

@@ -1,10 +1,11 @@
 //! A ledger that is slow, full or broken: 503, never an answer without its entry.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use server::ServeSettings;
 
 use crate::disk::Syncs;
 use crate::site::{Setup, Site, wait_until};
@@ -73,4 +74,39 @@ fn after_a_failed_sync_the_service_is_not_ready_for_good() {
     assert_eq!(site.client.get("/livez", &[]).status, 200);
     let error = site.take().stop().unwrap_err().to_string();
     assert!(error.contains("the ledger did not close cleanly"), "{error}");
+}
+
+/// A machine that boots before its clock is set must not tell an insured person that cover has not begun, or is over.
+#[test]
+fn a_clock_that_cannot_be_right_gets_503_until_it_is_set() {
+    const DAY_MS: u64 = 86_400_000;
+    /// 2026-11-22 at noon in Tehran, the day of the extract.
+    const NOON: u64 = 1_795_336_200_000;
+    static NOW: AtomicU64 = AtomicU64::new(NOON);
+    let usual = Setup::usual();
+    let settings = ServeSettings { as_of_age_days_max: 90, ..usual.settings.clone() };
+    let site = Setup { settings, clock_ms: || NOW.load(Ordering::SeqCst), ..usual }.start();
+    let personal = json!({"person_id": "5742616694", "mobile": "09121234567"});
+    for (now_ms, cause) in [
+        (0, "not_set"),
+        (NOON - 400 * DAY_MS, "not_set"),
+        (NOON - 2 * DAY_MS, "before_snapshot"),
+        (NOON + 91 * DAY_MS, "after_snapshot"),
+        (NOON + 400 * DAY_MS, "after_snapshot"),
+    ] {
+        NOW.store(now_ms, Ordering::SeqCst);
+        site.client.ask(&site.keys.clinic, &body()).problem(503, "unavailable");
+        site.client.ask_personally(&personal).problem(503, "unavailable");
+        let keyed = site.client.ask_as(&site.keys.clinic, "\"a-key\"", &body());
+        keyed.problem(503, "unavailable");
+        let ready = site.client.get("/readyz", &[]);
+        assert_eq!((ready.status, &ready.json()["clock"]), (503, &json!(cause)));
+        assert_eq!(site.metric("estehqaq_clock_believed"), 0);
+    }
+    for now_ms in [NOON - DAY_MS, NOON, NOON + 90 * DAY_MS] {
+        NOW.store(now_ms, Ordering::SeqCst);
+        assert_eq!(site.client.ask(&site.keys.clinic, &body()).status, 201, "{now_ms}");
+        assert_eq!(site.client.get("/readyz", &[]).json()["clock"], json!(null));
+        assert_eq!(site.metric("estehqaq_clock_believed"), 1);
+    }
 }

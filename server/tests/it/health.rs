@@ -17,7 +17,8 @@ fn a_service_without_a_snapshot_lives_but_is_not_ready() {
     wait_until("it has looked", || !site.client.get("/readyz", &[]).json()["refused"].is_null());
     let ready = site.client.get("/readyz", &[]);
     let expected = json!({
-        "ready": false, "snapshot": null, "as_of": null, "ledger_writable": true, "stopping": false,
+        "ready": false, "snapshot": null, "as_of": null, "ledger_writable": true, "clock": null,
+        "stopping": false,
         "opening": null, "refused": {"snapshot": null, "cause": "current"},
         "rollback": {"snapshot": null, "at_once": false, "state": "nothing_before"},
         "next_publication": null,
@@ -62,6 +63,7 @@ fn metrics_count_and_tell_nothing_of_persons_or_providers() {
         "estehqaq_ledger_segment_entries 5",
         "estehqaq_ledger_queue_len 0",
         "estehqaq_ledger_writable 1",
+        "estehqaq_clock_believed 1",
         "estehqaq_snapshot_people 3140",
         "estehqaq_ready 1",
         "estehqaq_swaps_total 1",

@@ -116,3 +116,28 @@ fn an_answer_can_be_looked_up_at_once_by_every_asker() {
         assert_eq!(site.client.look_up(key, &code).text, reply.text);
     }
 }
+
+/// Somebody reads the code from a receipt, in Persian digits or in groups, or pastes it from a chat.
+#[test]
+fn a_code_is_found_however_it_is_typed() {
+    let site = Site::usual();
+    let (code, text) = asked(&site);
+    let groups = |digits: &str, between: &str| {
+        let fours: Vec<String> =
+            digits.chars().collect::<Vec<_>>().chunks(4).map(|four| four.iter().collect()).collect();
+        fours.join(between)
+    };
+    let persian: String = code.chars().map(|c| char::from_u32(u32::from(c) + 0x6C0).unwrap()).collect();
+    for typed in [
+        persian.clone(),
+        groups(&code, " "),
+        groups(&code, "-"),
+        groups(&persian, "\u{A0}"),
+        format!("\u{202A}{code}\u{202C}"),
+        format!("\u{2067}{}\u{2069}\u{200F}", groups(&persian, "\u{2011}")),
+    ] {
+        let escaped: String = typed.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let reply = site.client.look_up(&site.keys.hospital, &escaped);
+        assert_eq!((reply.status, &reply.text), (200, &text), "{typed:?}");
+    }
+}

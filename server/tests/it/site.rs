@@ -51,7 +51,9 @@ pub(crate) struct Keys {
 impl Setup {
     pub(crate) fn usual() -> Setup {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let settings = ServeSettings { listen, workers: 2, ..ServeSettings::default() };
+        // The extract is of one day, and the tests run on any later one.
+        let settings =
+            ServeSettings { listen, workers: 2, as_of_age_days_max: u16::MAX, ..ServeSettings::default() };
         let (ledger_keys, clock_ms) = (ledger_keys(), Options::default().clock_ms);
         Setup { settings, snapshot: true, ledger_number: 1, queue_len_max: 1000, ledger_keys, clock_ms }
     }

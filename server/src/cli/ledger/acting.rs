@@ -2,12 +2,13 @@
 //! server that holds it otherwise.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ::ledger::{Act, Deed, Ledger, LedgerKeys, LedgerReader, OpenError, Options, ProviderId, RealDisk};
 use clap::Args;
 
 use super::super::options::CommandError;
+use crate::clock::system_ms;
 
 /// How long a server may take to see a request; it looks every second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -76,12 +77,7 @@ pub(super) fn note(
     })
 }
 
-pub(super) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// An act of now.
 pub(super) fn act_now(actor: &Actor, deed: Deed) -> Result<Act, CommandError> {
-    Ok(Act { time_ms: now_ms(), actor: actor.id()?, deed })
+    Ok(Act { time_ms: system_ms(), actor: actor.id()?, deed })
 }

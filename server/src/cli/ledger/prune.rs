@@ -10,8 +10,9 @@ use super::super::output;
 use super::super::secrets::Secrets;
 use super::super::store::{Store, StoreAddress};
 use super::Places;
-use super::acting::{Actor, act, act_now, now_ms};
+use super::acting::{Actor, act, act_now};
 use super::ship::Shipping;
+use crate::clock::system_ms;
 
 #[derive(Args)]
 pub(crate) struct PruneArgs {
@@ -35,7 +36,7 @@ pub(super) fn run(args: &PruneArgs) -> Result<(), CommandError> {
     let keys = Arc::new(Secrets::load(&args.places.secrets.path)?.ledger_keys()?);
     let disk = RealDisk::new(&args.places.ledger.dir);
     let reader = LedgerReader::open(&disk, keys.clone())?;
-    let going = prunable(reader.segments(), args.keep_days, now_ms());
+    let going = prunable(reader.segments(), args.keep_days, system_ms());
     if let Some(address) = &args.shipped_to {
         let store = Store::open_existing(address)?;
         let shipping = Shipping::open(&store)?;
