@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     /// The last sequence on stable storage.
     durable: AtomicU64,
     failed: AtomicBool,
+    /// The next segment's file cannot be made now.
+    shortage: Arc<AtomicBool>,
     pub(crate) counts: Counts,
     pub(crate) catalog: RwLock<Catalog>,
 }
@@ -55,6 +57,8 @@ struct Queue {
     records: Vec<Record>,
     /// The sequence of the next record to come.
     next_sequence: u64,
+    /// The last sequence that the open segment has room for.
+    segment_last: u64,
     state: State,
     /// With how many records the commit thread is to be woken, if it sleeps.
     wake_at: Option<usize>,
@@ -92,6 +96,7 @@ impl Shared {
         sequence: u64,
         sealed: Vec<SegmentInfo>,
         queue_len_max: usize,
+        shortage: Arc<AtomicBool>,
     ) -> Shared {
         Shared {
             ledger,
@@ -101,12 +106,14 @@ impl Shared {
             queue: Mutex::new(Queue {
                 records: Vec::with_capacity(queue_len_max.min(BATCH_LEN_MAX as usize)),
                 next_sequence: sequence + 1,
+                segment_last: u64::MAX,
                 state: State::Running,
                 wake_at: None,
             }),
             work: Condvar::new(),
             durable: AtomicU64::new(sequence),
             failed: AtomicBool::new(false),
+            shortage,
             counts: Counts::default(),
             catalog: RwLock::new(Catalog { sealed, open: None }),
         }
@@ -124,7 +131,11 @@ impl Shared {
         let room = self.queue_len_max.saturating_sub(queue.records.len());
         // The last one is for the closing entry.
         let sequences = usize::try_from(SEQUENCE_MAX.saturating_sub(first)).unwrap_or(usize::MAX);
-        let count = records.len().min(room).min(sequences);
+        let left = self.left_in_shortage(&queue);
+        let count = records.len().min(room).min(sequences).min(left);
+        if left == 0 {
+            return Err(AppendError::Shortage);
+        }
         if count == 0 {
             return Err(if sequences == 0 { AppendError::Exhausted } else { AppendError::Full });
         }
@@ -155,7 +166,18 @@ impl Shared {
 
     pub(crate) fn is_writable(&self) -> bool {
         let queue = self.queue.lock();
-        queue.state == State::Running && queue.next_sequence < SEQUENCE_MAX
+        queue.state == State::Running
+            && queue.next_sequence < SEQUENCE_MAX
+            && self.left_in_shortage(&queue) > 0
+    }
+
+    /// How many records may be queued while the next segment's file cannot be made: those that the open segment has room
+    /// for beside the closing entry.
+    fn left_in_shortage(&self, queue: &Queue) -> usize {
+        if !self.shortage.load(Ordering::Relaxed) {
+            return usize::MAX;
+        }
+        usize::try_from(queue.segment_last.saturating_sub(queue.next_sequence)).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -177,11 +199,17 @@ impl Shared {
         self.work.notify_one();
     }
 
+    /// Whether nothing more is queued.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.queue.lock().state != State::Running
+    }
+
     /// A segment is being written from now on; the one before, if any, is sealed.
     pub(crate) fn began(&self, segment: Arc<Segment>, before: Option<SegmentInfo>) {
         self.counts.slots_max.store(segment.header.slots_max.get(), Ordering::Relaxed);
         self.counts.slots.store(0, Ordering::Relaxed);
         self.counts.segment.store(segment.number.into(), Ordering::Relaxed);
+        self.queue.lock().segment_last = segment.first_sequence() + segment.header.slots_max.get() - 1;
         let mut catalog = self.catalog.write();
         catalog.sealed.extend(before);
         catalog.open = Some(segment);

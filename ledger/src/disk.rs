@@ -5,7 +5,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One flat folder. What is created or renamed counts as stored only after [`Disk::sync_dir`].
 pub trait Disk: Send + Sync {
@@ -88,12 +88,14 @@ pub(crate) fn write_all_at(file: &dyn DiskFile, mut buf: &[u8], mut offset: u64)
 #[derive(Clone, Debug)]
 pub struct RealDisk {
     folder: PathBuf,
+    /// The folder itself, open from its first sync on: a later one must not fail for want of a descriptor.
+    handle: Arc<OnceLock<File>>,
 }
 
 impl RealDisk {
     /// A folder that is there already.
     pub fn new(folder: impl Into<PathBuf>) -> RealDisk {
-        RealDisk { folder: folder.into() }
+        RealDisk { folder: folder.into(), handle: Arc::default() }
     }
 
     /// The folder, made if it is not there (its parents too), and stored in its parent.
@@ -107,7 +109,7 @@ impl RealDisk {
             let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
-        Ok(RealDisk { folder })
+        Ok(RealDisk::new(folder))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -146,7 +148,14 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        let handle = match self.handle.get() {
+            Some(handle) => handle,
+            None => {
+                let opened = File::open(&self.folder)?;
+                self.handle.get_or_init(|| opened)
+            }
+        };
+        handle.sync_all()
     }
 
     fn lock(&self, name: &str) -> io::Result<Option<Box<dyn DiskLock>>> {

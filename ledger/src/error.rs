@@ -368,6 +368,12 @@ pub enum AppendError {
     /// More entries are waiting than allowed; later there may be room.
     #[error("the ledger's queue is full: try again in a moment")]
     Full,
+    /// The segment is full and the next one's file cannot be made now: the disk is full, or the process may open no
+    /// more files. Nothing failed to be written; entries are taken again once the file can be made.
+    #[error(
+        "the ledger's next segment cannot be made: free disk space or file descriptors, and it goes on by itself"
+    )]
+    Shortage,
     /// A write or sync failed; the ledger takes nothing until it is opened again.
     #[error("the ledger failed to write and takes no entries: look at the disk, then restart")]
     Failed,

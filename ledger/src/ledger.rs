@@ -145,6 +145,7 @@ impl Ledger {
             recovered.sequence,
             recovered.sealed,
             options.queue_len_max,
+            preparer.shortage().clone(),
         ));
         let place =
             Place { previous: recovered.previous, segment: recovered.segment, sequence: recovered.sequence };
@@ -332,8 +333,8 @@ impl Ledger {
         self.shared.ledger
     }
 
-    /// Whether entries are taken: not after a failed write or sync, nor after [`Ledger::close`]. A full queue
-    /// does not count.
+    /// Whether entries are taken: not after a failed write or sync, nor after [`Ledger::close`], nor while the open
+    /// segment is full and the next one cannot be made. A full queue does not count.
     pub fn is_writable(&self) -> bool {
         self.shared.is_writable()
     }

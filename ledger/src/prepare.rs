@@ -5,11 +5,15 @@
 //! The next file grows as the present segment fills, a few bytes for each: zeros that came in one burst would be in the
 //! way of the commits' syncs for as long as the burst lasts.
 //!
+//! A file that cannot be made, for want of disk space or file descriptors, is tried again until it can: nothing was
+//! written to the ledger yet, so nothing is lost but time. Meanwhile [`Preparer::shortage`] says so.
+//!
 //! Without that thread the one who needs the next file makes it on the spot: for tests, where each step must come in
 //! its order.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +26,9 @@ use crate::keys::LedgerKeys;
 use crate::mark::{Mark, MarkFile};
 use crate::segment::{Segment, write_zeros};
 
-/// How often the mark is written, and how soon a failed preparation is tried again.
+/// Pause before a failed preparation is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How often the mark is written.
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// Zeros between two syncs of the next file.
 const STEP_LEN: u64 = 1 << 18;
@@ -55,6 +61,7 @@ struct Inner {
     marks: Mutex<MarkFile>,
     state: Mutex<State>,
     changed: Condvar,
+    shortage: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -91,6 +98,7 @@ impl Preparer {
             marks: Mutex::new(marks),
             state: Mutex::default(),
             changed: Condvar::new(),
+            shortage: Arc::default(),
         });
         let mut thread = None;
         if ahead {
@@ -107,11 +115,28 @@ impl Preparer {
         self.inner.changed.notify_all();
     }
 
+    /// True while the next segment's file cannot be made.
+    pub(crate) fn shortage(&self) -> &Arc<AtomicBool> {
+        &self.inner.shortage
+    }
+
     /// The next segment's file, once it is there.
     ///
     /// # Errors
     /// When it cannot be made.
     pub(crate) fn take(&self) -> io::Result<Ready> {
+        self.take_or(|state| state.failed.take())
+    }
+
+    /// The same, however long the file cannot be made, unless `give_up`.
+    ///
+    /// # Errors
+    /// When the file cannot be made, and it gave up or has no thread to try again.
+    pub(crate) fn take_patiently(&self, give_up: impl Fn() -> bool) -> io::Result<Ready> {
+        self.take_or(|state| state.failed.take_if(|_| give_up()))
+    }
+
+    fn take_or(&self, failure: impl Fn(&mut State) -> Option<io::Error>) -> io::Result<Ready> {
         let mut state = self.inner.state.lock();
         if self.thread.is_none() {
             let (number, len_bytes) = state.wanted.take().expect("asked for before");
@@ -129,7 +154,7 @@ impl Preparer {
                 state.urgent = false;
                 return Ok(ready);
             }
-            if let Some(error) = state.failed.take() {
+            if let Some(error) = failure(&mut state) {
                 return Err(error);
             }
             if state.ended {
@@ -261,8 +286,13 @@ impl Inner {
     /// Puts the file where it can be taken, and lets the disk rest.
     fn grown(&self, grown: io::Result<Ready>) {
         let mut state = self.state.lock();
+        let is_short = grown.is_err();
+        let was_short = self.shortage.swap(is_short, Ordering::Relaxed);
         let rest = match grown {
             Ok(ready) => {
+                if was_short {
+                    tracing::info!("the ledger's next segment can be prepared again");
+                }
                 state.ready_bytes = ready.len_bytes;
                 state.ready = Some(ready);
                 // What failed before is over: whoever finds the file being made longer is to wait for it.
@@ -270,15 +300,25 @@ impl Inner {
                 PAUSE
             }
             Err(error) => {
-                tracing::error!(%error, "the ledger's next segment cannot be prepared; look at the disk");
+                if !was_short {
+                    tracing::error!(
+                        %error,
+                        "the ledger's next segment cannot be prepared, and is tried again; free disk space, or raise \
+                         the limit of open files"
+                    );
+                }
                 state.ready_bytes = 0;
                 state.failed = Some(error);
-                MARK_INTERVAL
+                RETRY_PAUSE
             }
         };
         self.changed.notify_all();
         let until = Instant::now() + rest;
-        while !state.ended && !state.urgent && !self.changed.wait_until(&mut state, until).timed_out() {}
+        // A file that was taken leaves the next one to be begun at once: should it fail, that is known in time.
+        while !state.ended
+            && (is_short || (!state.urgent && state.ready.is_some()))
+            && !self.changed.wait_until(&mut state, until).timed_out()
+        {}
     }
 
     fn begin(&self, number: u32) -> io::Result<Ready> {

@@ -192,7 +192,10 @@ impl Writer {
         if self.room() == 0 {
             return self.roll(Cause::Full);
         }
-        if self.totals.slots > 0 && day_is_over(self.segment.header.day.get(), (self.clock_ms)()) {
+        // A day that ends while the next file cannot be made goes on in its segment, rather than waiting.
+        let can_roll = !self.preparer.shortage().load(Ordering::Relaxed);
+        if can_roll && self.totals.slots > 0 && day_is_over(self.segment.header.day.get(), (self.clock_ms)())
+        {
             return self.roll(Cause::Day);
         }
         Ok(())
@@ -200,12 +203,13 @@ impl Writer {
 
     /// Seals the segment and begins the next one.
     fn roll(&mut self, cause: Cause) -> io::Result<()> {
+        // First the file, so that nothing is written before the next segment can follow.
+        let ready = self.preparer.take_patiently(|| self.shared.is_stopping())?;
         let seal = self.seal(cause)?;
         let info = SegmentInfo::new(&self.segment, &seal);
         let place =
             Place { previous: Some(info.link), segment: self.segment.number + 1, sequence: self.sequence };
         let (now_ms, old, begun) = ((self.clock_ms)(), self.segment.clone(), Instant::now());
-        let ready = self.preparer.take()?;
         self.month = month_key(&self.shared, now_ms);
         self.segment = begin_segment(self.disk.as_ref(), &self.shared, ready, &place, now_ms, &self.month)?;
         self.shared.counts.synced(begun.elapsed());

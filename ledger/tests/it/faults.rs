@@ -1,10 +1,13 @@
 //! Writes and syncs that fail, disks that fill up, queues that do: the entry is refused, the ledger takes
 //! nothing more until it is opened again, and then all that was acknowledged is there.
 
-use ledger::sim::{Fault, SimDisk, Survival};
-use ledger::{AppendError, Ledger};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use crate::support::{Model, entry, keys, open, options, segment_len};
+use ledger::sim::{Fault, SimDisk, Survival};
+use ledger::{AppendError, Ledger, Pending};
+
+use crate::support::{Model, entry, keys, open, options, reader, segment_len};
 
 /// Appends until something fails, and checks that it has failed for good; false when nothing did.
 fn append_until_failed(ledger: &Ledger, disk: &SimDisk, model: &mut Model) -> bool {
@@ -57,6 +60,74 @@ fn full_disk() {
         drop(ledger);
         disk.set_capacity(None);
         assert_eq!(model.check_disk(&disk), Ok(()), "room for {room} bytes more");
+    }
+}
+
+/// A ledger whose next segment is made ahead, in the shortest segments.
+fn open_ahead(disk: &SimDisk) -> Ledger {
+    Ledger::open_or_init(disk, 1, keys(), ledger::Options { ahead: true, ..options() }).unwrap()
+}
+
+/// Appends until the ledger takes no more for now. What it took may have to wait for the next segment.
+fn append_until_short(ledger: &Ledger, model: &mut Model) -> Vec<Pending> {
+    let (begun, mut taken) = (Instant::now(), Vec::new());
+    while ledger.is_writable() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the disk is full, and the ledger goes on");
+        taken.extend(model.append(ledger));
+        sleep(Duration::from_millis(1));
+    }
+    assert_eq!(ledger.append(entry(0)).err(), Some(AppendError::Shortage));
+    taken
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_stops_the_ledger_for_a_while() {
+    let (disk, mut model) = (SimDisk::new(), Model::default());
+    let ledger = open_ahead(&disk);
+    for _ in 0..3 {
+        model.append_each(&ledger, 3);
+        let used: usize = disk.names().iter().map(|name| disk.contents(name).len()).sum();
+        disk.set_capacity(Some(used));
+        let waiting = append_until_short(&ledger, &mut model);
+        assert!(!ledger.has_failed());
+        disk.set_capacity(None);
+        let begun = Instant::now();
+        while !ledger.is_writable() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "there is room, and the ledger does not see it"
+            );
+            sleep(Duration::from_millis(5));
+        }
+        for pending in waiting {
+            assert!(model.wait(pending), "what was taken is written once there is room");
+        }
+        model.append_each(&ledger, 3);
+    }
+    ledger.close().unwrap();
+    drop(ledger);
+    assert!(reader(&disk).verify().fault.is_none());
+    let left = reader(&disk);
+    for receipt in model.acknowledged() {
+        assert!(left.find(&receipt.tracking_code).unwrap().is_some(), "{} is lost", receipt.sequence);
+    }
+}
+
+#[test]
+fn a_ledger_that_waits_for_room_closes_all_the_same() {
+    let (disk, mut model) = (SimDisk::new(), Model::default());
+    let ledger = open_ahead(&disk);
+    model.append_each(&ledger, 1);
+    let used: usize = disk.names().iter().map(|name| disk.contents(name).len()).sum();
+    disk.set_capacity(Some(used));
+    drop(append_until_short(&ledger, &mut model));
+    // What waits for the next segment may be lost; it was acknowledged to nobody.
+    let _ = ledger.close();
+    drop(ledger);
+    disk.set_capacity(None);
+    let ledger = open(&disk).unwrap();
+    for receipt in model.acknowledged() {
+        assert!(ledger.find(&receipt.tracking_code).unwrap().is_some(), "{} is lost", receipt.sequence);
     }
 }
 
@@ -118,5 +189,5 @@ fn a_batch_has_4096_entries_at_most() {
     let stats = ledger.stats();
     assert!((3..=4).contains(&stats.batches), "{stats:?}");
     ledger.close().unwrap();
-    assert_eq!(crate::support::reader(&disk).verify().report.inquiries, 10_000);
+    assert_eq!(reader(&disk).verify().report.inquiries, 10_000);
 }

@@ -138,7 +138,7 @@ impl State {
     }
 
     pub(super) fn not_written(&self, error: AppendError) -> Problem {
-        if error == AppendError::Full {
+        if matches!(error, AppendError::Full | AppendError::Shortage) {
             return self.busy();
         }
         if !self.ledger_failure_logged.swap(true, Ordering::Relaxed) {
