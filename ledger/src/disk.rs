@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use storage::give_to_folder_owner;
+
 /// One flat folder. What is created or renamed counts as stored only after [`Disk::sync_dir`].
 pub trait Disk: Send + Sync {
     /// The names in the folder, in no order.
@@ -108,6 +110,7 @@ impl RealDisk {
             DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
             let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+            give_to_folder_owner(&File::open(&folder)?, &folder)?;
         }
         Ok(RealDisk::new(folder))
     }
@@ -128,7 +131,10 @@ impl Disk for RealDisk {
     fn create_new(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
-        Ok(Box::new(options.open(self.path(name))?))
+        let path = self.path(name);
+        let file = options.open(&path)?;
+        give_to_folder_owner(&file, &path)?;
+        Ok(Box::new(file))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
@@ -160,7 +166,9 @@ impl Disk for RealDisk {
 
     fn lock(&self, name: &str) -> io::Result<Option<Box<dyn DiskLock>>> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(self.path(name))?;
+        let path = self.path(name);
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        give_to_folder_owner(&file, &path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(HeldLock { file }))),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -11,6 +11,7 @@ use crate::provenance::provenance;
 use crate::result::{CalibrationResult, CapacityStep, RunResult, Verdict, VerdictFacts};
 use crate::run::{RunError, Setup};
 use crate::scenario::{Scenario, ScenarioError};
+use crate::stop;
 
 /// The floor is measured where nothing waits for anything.
 const FLOOR_PER_S: f64 = 1_000.0;
@@ -47,7 +48,8 @@ pub(crate) fn calibrate(
     let trying = Trying {
         run: &mut |rate| tries.at(rate),
         seconds: &|rate| tries.seconds(rate),
-        elapsed: &|| started.elapsed(),
+        // A signal leaves no time for another try.
+        elapsed: &|| if stop::is_asked() { Duration::MAX } else { started.elapsed() },
     };
     let mut searcher = Searcher::new(search, trying, tell);
     let ceiling_per_s = searcher.bracket()?.low_per_s;

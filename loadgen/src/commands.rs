@@ -15,12 +15,13 @@ use crate::config::{self, ConfigError, SetupError};
 use crate::live::{Live, LiveFeed, Show};
 use crate::merge::{self, MergeError};
 use crate::result::{
-    self, CapacityStep, CompareResult, CompareRound, CompareSide, Document, DocumentError, OutputArgs,
-    OutputError, ReportError, RunResult, Verdict,
+    self, CapacityStep, CompareResult, CompareRound, CompareSide, Document, DocumentError, OutputError,
+    Outputs, ReportError, RunResult, Verdict,
 };
 use crate::run::{self, RunError, Setup};
 use crate::scenario::Scenario;
 use crate::server_says::ServerMetrics;
+use crate::stop;
 
 /// Why there is no result. The message says what failed and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,8 @@ pub(crate) enum FailureCause {
     Report(ReportError),
     #[error(transparent)]
     Output(#[from] OutputError),
+    #[error("cannot catch signals: {0}; look at the limits of this process")]
+    Signals(#[source] std::io::Error),
 }
 
 impl Failure {
@@ -66,6 +69,7 @@ impl Failure {
 /// When the arguments contradict each other, a file cannot be used, or no connection can be opened. A
 /// server that answers wrongly is a result, not an error.
 pub fn execute(cli: Cli, out: &mut dyn Write, notes: Box<dyn Write + Send>) -> Result<u8, Failure> {
+    stop::catch_signals().map_err(FailureCause::Signals)?;
     Ok(match cli.command {
         Command::Run(args) => run_command(&args, out, notes)?,
         Command::Report(args) => {
@@ -92,12 +96,13 @@ fn run_command(
     let share = config::shard(args.shard.as_deref())?;
     let mut setup = config::setup(&args.traffic, &scenario)?;
     (setup.share, setup.start_at) = (share, config::start_at(args.start_at));
+    let outputs = args.output.open(true)?;
     let before = metrics.as_ref().map(|metrics| metrics.look(&setup.trust));
     let mut result = shown_run(&setup, &scenario, &url, notes)?;
     let looked = metrics.zip(before);
     result.server_says = looked.map(|(metrics, before)| metrics.between(before, metrics.look(&setup.trust)));
     let verdict = result.verdict.verdict;
-    write(&args.output, result, verdict, out)
+    write(outputs, result, verdict, out)
 }
 
 fn shown_run(
@@ -114,12 +119,12 @@ fn shown_run(
 }
 
 fn write(
-    output: &OutputArgs,
+    outputs: Outputs,
     document: impl Into<Document>,
     verdict: Verdict,
     out: &mut dyn Write,
 ) -> Result<u8, FailureCause> {
-    output.write(&document.into(), out)?;
+    outputs.write(&document.into(), out)?;
     Ok(verdict.exit_code())
 }
 
@@ -142,7 +147,6 @@ fn capacity_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
-    args.output.refuse_intervals()?;
     let [url] = config::urls([&args.url], args.traffic.ca.as_deref())?;
     if args.from_rate > args.rate_max {
         return Err(ConfigError::RateBounds.into());
@@ -165,9 +169,10 @@ fn capacity_command(
     if needed_s > args.budget_s.into() {
         return Err(ConfigError::Budget { budget_s: args.budget_s, needed_s }.into());
     }
+    let outputs = args.output.open(false)?;
     let result = capacity::search(&tries, search, &mut step_teller(notes))?;
     let verdict = result.verdict.verdict;
-    write(&args.output, result, verdict, out)
+    write(outputs, result, verdict, out)
 }
 
 /// The pace of a scenario made of flags whose rate is chosen later.
@@ -179,24 +184,25 @@ fn calibrate_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
-    args.output.refuse_intervals()?;
     if args.from_rate > args.rate_max {
         return Err(ConfigError::RateBounds.into());
     }
     let scenario = calibrate::scenario(args).map_err(ConfigError::Scenario)?;
+    let outputs = args.output.open(false)?;
     let result = calibrate::calibrate(args, &scenario, &mut step_teller(notes))?;
     let verdict = result.verdict.as_ref().map_or(Verdict::Met, |facts| facts.verdict);
-    write(&args.output, result, verdict, out)
+    write(outputs, result, verdict, out)
 }
 
 fn merge_command(args: &MergeArgs, out: &mut dyn Write) -> Result<u8, FailureCause> {
+    let outputs = args.output.open(true)?;
     let mut parts = Vec::new();
     for (index, path) in args.results.iter().enumerate() {
         parts.push(*read_run(path)?.ok_or(MergeError::NotARun(index + 1))?);
     }
     let result = merge::merge(parts)?;
     let verdict = result.verdict.verdict;
-    write(&args.output, result, verdict, out)
+    write(outputs, result, verdict, out)
 }
 
 fn read_run(path: &std::path::Path) -> Result<Option<Box<RunResult>>, FailureCause> {
@@ -211,7 +217,7 @@ fn compare_command(
     out: &mut dyn Write,
     notes: Box<dyn Write + Send>,
 ) -> Result<u8, FailureCause> {
-    args.output.refuse_intervals()?;
+    let outputs = args.output.open(false)?;
     let (runs, files) = match (&args.a_url, &args.b_url) {
         (Some(a), Some(b)) => (live_rounds(args, a, b, notes)?, None),
         _ => {
@@ -222,7 +228,7 @@ fn compare_command(
     let result = compared(&runs, files.as_ref(), args.allow_different)?;
     let verdict = result.a.verdict.max(result.b.verdict);
     let verdict = if verdict == Verdict::Invalid { Verdict::Invalid } else { Verdict::Met };
-    write(&args.output, result, verdict, out)
+    write(outputs, result, verdict, out)
 }
 
 /// Runs in their order; true for side B.
@@ -278,6 +284,9 @@ fn live_rounds(
         // Each pair of turns asks the same.
         setup.seed = scenario.seed + round as u64 / 2;
         let result = run::run(&setup, &scenario, if is_b { &b } else { &a }, &LiveFeed::default())?;
+        if stop::is_asked() {
+            break; // A turn that was cut short is unlike the others.
+        }
         let (side, word) = (if is_b { "b" } else { "a" }, result.verdict.verdict.word());
         let _ = writeln!(notes, "{side}: {word}, p99 {} µs", result.total.latency_us.summary().p99);
         runs.push((is_b, result));
@@ -288,7 +297,7 @@ fn live_rounds(
 fn compared(runs: &Rounds, files: Option<&Files>, allowed: bool) -> Result<CompareResult, CompareError> {
     let side = |wanted: bool| runs.iter().filter(move |(is_b, _)| *is_b == wanted).map(|(_, run)| run);
     let (Some(first_a), Some(first_b)) = (side(false).next(), side(true).next()) else {
-        return Err(CompareError::NotARun(1));
+        return Err(CompareError::NoTurns);
     };
     let warnings = alike::over_all(alike::differences, first_a, side(true).chain(side(false).skip(1)));
     if !warnings.is_empty() && !allowed {

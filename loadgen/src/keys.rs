@@ -39,6 +39,8 @@ impl fmt::Debug for ApiKey {
 pub(crate) fn read(path: &Path) -> Result<Vec<ApiKey>, KeysError> {
     let text = std::fs::read_to_string(path).map_err(KeysError::Read)?;
     let mut keys = Vec::new();
+    // Some editors put a BOM before the first key.
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
     for (index, line) in text.lines().enumerate() {
         let key = line.trim();
         if key.is_empty() {

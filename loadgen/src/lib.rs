@@ -51,6 +51,7 @@ mod schedule;
 mod sender;
 mod server_says;
 mod stalls;
+mod stop;
 mod tally;
 mod targets;
 mod tracking;

@@ -20,7 +20,6 @@ pub(crate) enum LinkError {
     Timeout,
     /// No connection became free before the timeout: it was never sent.
     TimeoutUnsent,
-    ChunkedAnswer,
     MalformedAnswer,
     AnswerTooLarge,
     /// Bytes after the answer that nobody asked for.

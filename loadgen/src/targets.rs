@@ -92,6 +92,9 @@ pub(crate) struct Targets {
     pub(crate) digest: String,
 }
 
+/// What some editors put before a text in UTF-8.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
 impl Targets {
     /// Reads and checks a whole file.
     pub(crate) fn read(path: &Path, endpoints: &[Endpoint]) -> Result<Targets, TargetsError> {
@@ -109,8 +112,9 @@ impl Targets {
         while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
             digest.update(&line);
             number += 1;
-            if !line.trim_ascii().is_empty() {
-                targets.add_line(&line, number, endpoints)?;
+            let text = line.strip_prefix(BOM).filter(|_| number == 1).unwrap_or(&line);
+            if !text.trim_ascii().is_empty() {
+                targets.add_line(text, number, endpoints)?;
             }
             line.clear();
         }

@@ -36,7 +36,7 @@ mod wire;
 pub use edge::DescriptorsError;
 pub use http::baseline;
 pub use log::init as init_log;
-pub use provider_file::{AddError, ApiKey, NewProvider, add_provider};
+pub use provider_file::{AddError, ApiKey, NewProvider, add_provider, add_provider_shown};
 pub use providers::{Ownership, ProviderKind, ProvidersError, Scope};
 pub use serve::{Parts, Running, ServeError, StopSignals, serve, start};
 pub use settings::{AS_OF_AGE_DAYS_MAX, DRAIN_TIMEOUT_S_MAX, ServeSettings};

@@ -2,13 +2,13 @@
 //! broken new state keeps the old one serving.
 
 use std::fmt;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
+use storage::{Seen, folder_of, replace, resolve, skip_bom};
 use thiserror::Error;
 
 use crate::providers::{
@@ -54,34 +54,17 @@ impl ProviderFile {
     }
 }
 
-/// What a file looked like when it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    modified_s: i64,
-    modified_ns: i64,
-    len: u64,
-    inode: u64,
-}
-
-impl Seen {
-    fn of(metadata: &Metadata) -> Seen {
-        Seen {
-            modified_s: metadata.mtime(),
-            modified_ns: metadata.mtime_nsec(),
-            len: metadata.len(),
-            inode: metadata.ino(),
-        }
-    }
-}
-
 fn read(path: &Path) -> Result<(Directory, Seen), ProvidersError> {
     let unreadable = |source| ProvidersError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     // Looked at before it is read: a write in between shows as a change at the next look.
     let seen = Seen::of(&file.metadata().map_err(unreadable)?);
     let text = io::read_to_string(file).map_err(unreadable)?;
-    Ok((Directory::parse(&text, path)?, seen))
+    Ok((Directory::parse(skip_bom(&text), path)?, seen))
 }
+
+/// Mode of a new file.
+const MODE: u32 = 0o600;
 
 /// A provider to be added.
 #[derive(Clone, Debug)]
@@ -139,6 +122,9 @@ pub enum AddError {
         /// What the system said.
         source: io::Error,
     },
+    /// The key did not reach the operator.
+    #[error("cannot write the key to stdout: {0}; nothing was added, see where stdout goes")]
+    Show(io::Error),
     /// The system gives no randomness.
     #[error("the system gives no random bytes for a key: {0}; nothing was added")]
     Random(getrandom::Error),
@@ -150,15 +136,28 @@ pub enum AddError {
 /// # Errors
 /// [`AddError`]; the file is then as it was.
 pub fn add_provider(path: &Path, new: &NewProvider) -> Result<ApiKey, AddError> {
+    add_provider_shown(path, new, |_| Ok(()))
+}
+
+/// The same, once `show` has handed the key over: it is stored nowhere, and a provider whose key was lost on its way to
+/// the operator could never ask.
+///
+/// # Errors
+/// [`AddError`]; the file is then as it was.
+pub fn add_provider_shown(
+    path: &Path,
+    new: &NewProvider,
+    show: impl FnOnce(&ApiKey) -> io::Result<()>,
+) -> Result<ApiKey, AddError> {
     checked_id(&new.id).ok_or_else(|| AddError::Id(new.id.clone()))?;
     let unwritable = |source| AddError::Write { path: path.to_owned(), source };
-    let folder = folder_of(path);
-    let folder = File::open(folder).map_err(unwritable)?;
+    let real = resolve(path).map_err(unwritable)?;
+    let folder = File::open(folder_of(&real)).map_err(unwritable)?;
     // Two operators at once: the second waits, and sees the first's. Where the file system has no such lock
     // the later of the two wins.
     let _ = folder.lock();
     let before = match fs::read_to_string(path) {
-        Ok(text) => text,
+        Ok(text) => skip_bom(&text).to_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(source) => return Err(ProvidersError::Read { path: path.to_owned(), source }.into()),
     };
@@ -168,8 +167,10 @@ pub fn add_provider(path: &Path, new: &NewProvider) -> Result<ApiKey, AddError> 
     let secret = new_secret()?;
     let after = appended(before, new, &secret);
     Directory::parse(&after, path)?;
-    replace(path, &folder, after.as_bytes()).map_err(unwritable)?;
-    Ok(ApiKey(format!("{}.{secret}", new.id)))
+    let key = ApiKey(format!("{}.{secret}", new.id));
+    show(&key).map_err(AddError::Show)?;
+    replace(path, MODE, after.as_bytes()).map_err(unwritable)?;
+    Ok(key)
 }
 
 /// 32 random bytes as hex.
@@ -196,36 +197,6 @@ fn appended(mut text: String, new: &NewProvider, secret: &str) -> String {
         text.push_str(if text.ends_with('\n') { "\n" } else { "\n\n" });
     }
     text + &toml::to_string(&Addition { provider: [provider] }).expect("plain texts are TOML")
-}
-
-/// Writes beside, syncs, renames, syncs the folder. Mode 0600, and the owner that the file had: an operator
-/// who adds a provider as root must not take the file away from the server.
-fn replace(path: &Path, folder: &File, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let written = write_beside(&beside, path, bytes).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside); // The first error is the one to tell.
-    }
-    written.and_then(|()| folder.sync_all())
-}
-
-fn write_beside(beside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?;
-    if let Ok(before) = fs::metadata(path)
-        && (before.uid(), before.gid()) != (file.metadata()?.uid(), file.metadata()?.gid())
-    {
-        fchown(&file, Some(before.uid()), Some(before.gid()))?;
-    }
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 #[cfg(test)]

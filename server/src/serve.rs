@@ -16,13 +16,14 @@ use engine::MobileKey;
 use ledger::Ledger;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use storage::Seen;
 use thiserror::Error;
 
 use crate::edge::{self, DescriptorsError, Fault, Listening};
 use crate::http::{Admin, State, configure, configure_admin};
 use crate::idempotency::{Keys, Upkeep};
 use crate::listener::Listener;
-use crate::provider_file::{ProviderFile, Seen};
+use crate::provider_file::ProviderFile;
 use crate::providers::ProvidersError;
 use crate::served::Served;
 use crate::settings::{DRAIN_TIMEOUT_S_MAX, ServeSettings};

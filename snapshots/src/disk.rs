@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use storage::give_to_folder_owner;
+
 /// A snapshots folder. What is created, renamed or removed counts as stored only after [`Disk::sync_folder`].
 pub trait Disk: Send + Sync {
     /// The whole of a small file.
@@ -80,17 +82,23 @@ impl Disk for RealDisk {
     }
 
     fn make_folder(&self, name: &str) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).create(self.path(name))
+        let path = self.path(name);
+        DirBuilder::new().mode(0o700).create(&path)?;
+        give_to_folder_owner(&File::open(&path)?, &path)
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(name))?;
+        let path = self.path(name);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        give_to_folder_owner(&file, &path)?;
         file.write_all(bytes)?;
         file.sync_all()
     }
 
     fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o640).open(self.path(name))?;
+        let path = self.path(name);
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o640).open(&path)?;
+        give_to_folder_owner(&file, &path)?;
         file.write_all(bytes)?;
         file.sync_all()
     }
@@ -102,7 +110,9 @@ impl Disk for RealDisk {
     }
 
     fn protect(&self, name: &str, mode: u32) -> io::Result<()> {
-        let file = File::open(self.path(name))?;
+        let path = self.path(name);
+        let file = File::open(&path)?;
+        give_to_folder_owner(&file, &path)?;
         file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()
     }
@@ -126,7 +136,9 @@ impl Disk for RealDisk {
 
     fn lock(&self, name: &str) -> io::Result<Option<Box<dyn Lock>>> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(self.path(name))?;
+        let path = self.path(name);
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        give_to_folder_owner(&file, &path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(HeldLock { file }))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -159,6 +171,10 @@ pub(crate) fn create_synced(folder: &Path) -> io::Result<()> {
     create_synced(above)?;
     match DirBuilder::new().mode(0o750).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => File::open(above)?.sync_all(),
+        Err(_) => File::open(above)?.sync_all(), // Somebody else made it.
+        Ok(()) => {
+            give_to_folder_owner(&File::open(folder)?, folder)?;
+            File::open(above)?.sync_all()
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use engine::Day;
+use storage::give_to_folder_owner;
 
 use crate::extract::{Column, RejectRule};
 
@@ -42,9 +43,11 @@ impl RejectsWriter {
     pub(crate) fn create(snapshots: &Path) -> io::Result<RejectsWriter> {
         let folder = snapshots.join(REJECTS_FOLDER);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        give_to_folder_owner(&File::open(&folder)?, &folder)?;
         let beside = folder.join(".new");
         let _ = fs::remove_file(&beside);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        give_to_folder_owner(&file, &beside)?;
         let mut file = BufWriter::new(file);
         writeln!(file, "line,rule,column,help")?;
         Ok(RejectsWriter { folder, file, next_block: 0, waiting: BTreeMap::new() })

@@ -19,6 +19,7 @@ use crate::result::{CapacityResult, CapacityStep, Limit, RunResult, SearchSettin
 use crate::run::{RunError, Setup, run};
 use crate::scenario::Scenario;
 use crate::schedule::Arrivals;
+use crate::stop;
 use crate::vocabulary::Endpoint;
 use outcome::{Outcome, verdict};
 
@@ -343,7 +344,8 @@ pub(crate) fn search(
     let trying = Trying {
         run: &mut |rate| tries.at(rate),
         seconds: &|rate| tries.seconds(rate),
-        elapsed: &|| started.elapsed(),
+        // A signal leaves no time for another try.
+        elapsed: &|| if stop::is_asked() { Duration::MAX } else { started.elapsed() },
     };
     let mut searcher = Searcher::new(search, trying, tell);
     let outcome = searcher.find(setup.seed)?;

@@ -19,6 +19,8 @@ pub(crate) use side::Side;
 pub(crate) enum CompareError {
     #[error("result {0} is no run; compare takes what `loadgen run --out` or `merge --out` wrote")]
     NotARun(usize),
+    #[error("stopped before both servers had a turn: there is nothing to compare")]
+    NoTurns,
     #[error(
         "the two differ in {0}; what is compared must be alike but for the server (--allow-different overrides)"
     )]

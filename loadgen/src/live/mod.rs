@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::latency::LatencySummary;
 use crate::result::{Goal, Mode};
+use crate::stop;
 
 /// Where a run is. Rates and latencies are those of the last second or so, counts those since the start.
 #[derive(Debug, Clone)]
@@ -103,9 +104,9 @@ impl LiveFeed {
         self.changed.notify_one();
     }
 
-    /// Whether the one at the terminal pressed `q` or Ctrl-C: end the run early, with a result.
+    /// Whether somebody pressed `q` or Ctrl-C, or a signal came: end the run early, with a result.
     pub(crate) fn stop_requested(&self) -> bool {
-        self.stop_requested.load(Ordering::Relaxed)
+        self.stop_requested.load(Ordering::Relaxed) || stop::is_asked()
     }
 
     /// As if that key had been pressed.

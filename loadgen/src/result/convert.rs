@@ -31,5 +31,6 @@ pub(crate) enum ReportError {
 /// Reads the result and writes what was asked for. Whatever its verdict, to have converted it is success.
 pub(crate) fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<(), ReportError> {
     let document = Document::read(&args.result)?;
-    Ok(args.outputs.write(&document, out)?)
+    let has_intervals = matches!(document, Document::Run(_));
+    Ok(args.outputs.open(has_intervals)?.write(&document, out)?)
 }

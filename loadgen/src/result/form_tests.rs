@@ -491,7 +491,7 @@ fn every_file_that_was_asked_for_is_written_whole() {
     let (out, report, csv, hdr_log) = (file("a.json"), file("a.html"), file("a.csv"), file("a.hlog"));
     let args = OutputArgs { json: true, out, report, csv, hdr_log };
     let mut stdout = Vec::new();
-    args.write(&sample::run().into(), &mut stdout).unwrap();
+    args.open(true).unwrap().write(&sample::run().into(), &mut stdout).unwrap();
     let mut names: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
@@ -503,20 +503,15 @@ fn every_file_that_was_asked_for_is_written_whole() {
 #[test]
 fn outputs_that_cannot_be_are_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let mut stdout = Vec::new();
     let hdr_log = Some(folder.path().join("a.hlog"));
     let args = OutputArgs { hdr_log, ..OutputArgs::default() };
-    let error = args.write(&sample::capacity().into(), &mut stdout).unwrap_err();
+    let error = args.open(false).unwrap_err();
     assert!(error.to_string().contains("--hdr-log would be ignored"), "{error}");
-    assert!(stdout.is_empty(), "stdout is for results");
     let (report, csv) = (Some(folder.path().join("not/there.html")), Some(folder.path().join("a.csv")));
     let args = OutputArgs { report, csv, ..OutputArgs::default() };
-    let error = args.write(&sample::run().into(), &mut stdout).unwrap_err();
-    assert!(error.to_string().contains("is the folder there"), "{error}");
-    assert!(
-        folder.path().join("a.csv").exists() && !stdout.is_empty(),
-        "nothing is lost but what cannot be written"
-    );
+    let error = args.open(true).unwrap_err();
+    assert!(error.to_string().contains("make its folder"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of what was opened");
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
@@ -526,8 +521,23 @@ fn outputs_that_cannot_be_are_refused_with_what_to_do() {
             Ok(())
         }
     }
-    let error = OutputArgs::default().write(&sample::run().into(), &mut Closed).unwrap_err();
+    let outputs = OutputArgs::default().open(true).unwrap();
+    let error = outputs.write(&sample::run().into(), &mut Closed).unwrap_err();
     assert!(error.to_string().contains("give stdout somewhere to go"), "{error}");
+}
+
+#[test]
+fn a_link_is_followed_and_a_device_written_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (real, link) = (folder.path().join("real.json"), folder.path().join("link.json"));
+    fs::write(&real, "before").unwrap();
+    std::os::unix::fs::symlink("real.json", &link).unwrap();
+    for out in [link.clone(), "/dev/null".into()] {
+        let args = OutputArgs { out: Some(out), ..OutputArgs::default() };
+        args.open(true).unwrap().write(&sample::run().into(), &mut Vec::new()).unwrap();
+    }
+    assert!(link.is_symlink() && fs::read_to_string(&real).unwrap().starts_with('{'));
+    assert!(!fs::metadata("/dev/null").unwrap().is_file(), "the device is one still");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod form_tests;
 mod hdr_log;
 mod html;
 mod model;
+mod output_file;
 mod outputs;
 #[cfg(test)]
 mod sample;
@@ -30,7 +31,7 @@ pub(crate) use model::{
     ConnectionFacts, FirstWrongFacts, Mode, Provenance, RunResult, SCHEMA_VERSION, ScenarioFacts, ShardFacts,
     StageResult, Swap, Tallied, TargetFacts, Timeline, TimelinePoint, TrackingCodeFacts,
 };
-pub(crate) use outputs::{OutputArgs, OutputError};
+pub(crate) use outputs::{OutputArgs, OutputError, Outputs};
 pub(crate) use search::{
     CalibrationResult, CapacityResult, CapacityStep, CompareResult, CompareRound, CompareSide, Limit, Ratio,
     SearchSettings, StepPhase, TURNS_MIN,

@@ -71,8 +71,10 @@ impl Scenario {
         }
         let failed = |source| ScenarioError::Read { name: name_or_path.to_owned(), source };
         let text = std::fs::read_to_string(name_or_path).map_err(failed)?;
+        // Some editors put a BOM before it.
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
         let stem = Path::new(name_or_path).file_stem().unwrap_or_default().to_string_lossy();
-        Scenario::parse(&stem, &text)
+        Scenario::parse(&stem, text)
     }
 
     /// Reads a scenario's text; `name` counts when the text has none.

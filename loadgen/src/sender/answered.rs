@@ -2,19 +2,19 @@
 //! to the next request or is closed.
 
 use crate::answer::{Verdict, Wrong, WrongKind, generation, judge};
-use crate::http::Head;
 use crate::record::{FirstWrong, Outcome};
 use crate::sender::Sender;
+use crate::sender::connection::Whole;
 use crate::targets::Inquiry;
 use crate::tracking::{SeenCodes, TrackingCode};
 
 impl Sender {
-    pub(super) fn answered(&mut self, index: usize, head: &Head) {
+    pub(super) fn answered(&mut self, index: usize, whole: &Whole) {
         let now = self.now();
         let lane = self.lanes.at(index);
         let Some(flight) = lane.flight.take() else { return };
         let inquiry = self.shared.inquiry(flight.request.pick);
-        let answer = lane.connection.answer(head);
+        let answer = lane.connection.answer(whole);
         let verdict = with_repeats(&self.shared.seen, judge(inquiry.endpoint, &inquiry.expected, answer));
         if self.report.wants_generation(now)
             && let Some(name) = generation(answer.body)
@@ -22,7 +22,7 @@ impl Sender {
             self.report.generation(name, now);
         }
         let limit = self.shared.requests_per_connection;
-        if !head.keep_alive || (limit > 0 && lane.connection.carried >= limit) {
+        if !whole.keep_alive || (limit > 0 && lane.connection.carried >= limit) {
             lane.connection.close();
         }
         self.lanes.release(index);

@@ -6,11 +6,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
-use crate::http::{BODY_BYTES_MAX, HEAD_BYTES_MAX, Head, HeadError, parse_head};
+use crate::http::{BODY_BYTES_MAX, BodyEnd, HEAD_BYTES_MAX, HeadError, parse_head, unchunked};
 use crate::record::{Handshake, LinkError};
 use crate::sender::tls::Tls;
 use crate::sender::wire::Wire;
@@ -20,6 +21,15 @@ use crate::sender::wire::Wire;
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a [u8],
+}
+
+/// An answer that is all there.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) status: u16,
+    pub(crate) keep_alive: bool,
+    /// Where in the inbox the body stands.
+    body: Range<usize>,
 }
 
 /// Where a connection stands.
@@ -141,7 +151,7 @@ impl Connection {
     /// Reads until the answer is whole; `None` when more must come.
     ///
     /// A second answer that comes in a later packet is not seen here; it ends the connection when it comes.
-    pub(crate) fn receive(&mut self) -> Result<Option<Head>, LinkError> {
+    pub(crate) fn receive(&mut self) -> Result<Option<Whole>, LinkError> {
         loop {
             let Some(wire) = &mut self.wire else { return Err(LinkError::ClosedBeforeAnswer) };
             if self.filled == self.inbox.len() {
@@ -154,26 +164,47 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(LinkError::TlsFailed),
                 Err(_) => 0,
             };
+            if count == 0
+                && let Some(whole) = self.whole(true)?
+            {
+                return Ok(Some(whole));
+            }
             if count == 0 {
                 let nothing = self.filled == 0;
                 return Err(if nothing { LinkError::ClosedBeforeAnswer } else { LinkError::ClosedMidAnswer });
             }
             self.filled += count;
-            let whole = self.whole()?;
+            let whole = self.whole(false)?;
             if whole.is_some() {
                 return Ok(whole);
             }
         }
     }
 
-    fn whole(&self) -> Result<Option<Head>, LinkError> {
-        if let Some(head) = parse_head(&self.inbox[..self.filled])? {
-            let answer_len = head.head_len + head.body_len;
+    /// The answer in the inbox, if it is all there; `at_end` once the server has closed the connection.
+    fn whole(&mut self, at_end: bool) -> Result<Option<Whole>, LinkError> {
+        let received = &self.inbox[..self.filled];
+        if let Some(head) = parse_head(received)? {
+            let rest = &received[head.head_len..];
+            let (body_len, answer_len) = match head.body {
+                BodyEnd::Length(len) => (len, head.head_len + len),
+                BodyEnd::Close if at_end => (rest.len(), self.filled),
+                BodyEnd::Close => (0, usize::MAX),
+                BodyEnd::Chunked => match unchunked(rest)? {
+                    Some((body, len)) => {
+                        // In the place of its chunks, which are longer.
+                        self.inbox[head.head_len..][..body.len()].copy_from_slice(&body);
+                        (body.len(), head.head_len + len)
+                    }
+                    None => (0, usize::MAX),
+                },
+            };
             if self.filled > answer_len {
                 return Err(LinkError::SurplusBytes);
             }
             if self.filled == answer_len {
-                return Ok(Some(head));
+                let body = head.head_len..head.head_len + body_len;
+                return Ok(Some(Whole { status: head.status, keep_alive: head.keep_alive, body }));
             }
         }
         if self.filled > HEAD_BYTES_MAX + BODY_BYTES_MAX {
@@ -183,8 +214,8 @@ impl Connection {
     }
 
     /// The answer that `receive` found whole.
-    pub(crate) fn answer(&self, head: &Head) -> Answer<'_> {
-        Answer { status: head.status, body: &self.inbox[head.head_len..head.head_len + head.body_len] }
+    pub(crate) fn answer(&self, whole: &Whole) -> Answer<'_> {
+        Answer { status: whole.status, body: &self.inbox[whole.body.clone()] }
     }
 }
 
@@ -204,7 +235,6 @@ impl From<HeadError> for LinkError {
     fn from(error: HeadError) -> LinkError {
         match error {
             HeadError::Malformed => LinkError::MalformedAnswer,
-            HeadError::Chunked => LinkError::ChunkedAnswer,
             HeadError::TooLarge => LinkError::AnswerTooLarge,
         }
     }

@@ -1,17 +1,21 @@
 //! One look at a page of metrics: HTTP/1.0, so that the answer comes whole and not in chunks, and the connection ends with
 //! it. Bounded in time and size.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use flate2::read::MultiGzDecoder;
+
 use crate::base_url::BaseUrl;
-use crate::http::status_line;
+use crate::http::{BodyEnd, parse_head, unchunked};
 use crate::sender::{Tls, TlsError, Trust, Wire};
 
 /// For one look, from the name to the last byte.
 pub(super) const TIME_MAX: Duration = Duration::from_secs(3);
+/// The first bytes of what gzip wrote.
+const GZIP_MAGIC: &[u8] = b"\x1F\x8B";
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Why there is nothing to read.
@@ -115,34 +119,33 @@ fn read_to_end(wire: &mut Wire, ends: Instant) -> Result<Vec<u8>, FetchError> {
     }
 }
 
-/// What follows the head of an answer, as long as the head says.
+/// The page in a whole answer, in chunks or not, compressed or not.
 fn body(answer: &[u8]) -> Result<String, FetchError> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(FetchError::Malformed)?;
-    let head = std::str::from_utf8(&answer[..end]).map_err(|_| FetchError::Malformed)?;
-    let mut lines = head.lines();
-    let first = lines.next().unwrap_or_default().as_bytes();
-    let (status, _) = status_line(first).map_err(|_| FetchError::Malformed)?;
-    if status != 200 {
-        return Err(FetchError::Status(status));
+    let head = parse_head(answer).ok().flatten().ok_or(FetchError::Malformed)?;
+    if head.status != 200 {
+        return Err(FetchError::Status(head.status));
     }
-    let mut body = &answer[end + 4..];
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        if name.eq_ignore_ascii_case("content-length") {
-            let length = value.trim().parse().map_err(|_| FetchError::Malformed)?;
-            body = body.get(..length).ok_or(FetchError::CutOff)?;
-        } else if ["transfer-encoding", "content-encoding"]
-            .iter()
-            .any(|other| name.eq_ignore_ascii_case(other))
-        {
-            return Err(FetchError::Malformed);
-        }
-    }
-    String::from_utf8(body.to_vec()).map_err(|_| FetchError::Malformed)
+    let rest = &answer[head.head_len..];
+    let body = match head.body {
+        BodyEnd::Length(len) => rest.get(..len).ok_or(FetchError::CutOff)?.to_vec(),
+        BodyEnd::Chunked => unchunked(rest).map_err(|_| FetchError::Malformed)?.ok_or(FetchError::CutOff)?.0,
+        BodyEnd::Close => rest.to_vec(),
+    };
+    // Nobody asked for it, but some balancers compress whatever passes.
+    let body = if body.starts_with(GZIP_MAGIC) { gunzipped(&body)? } else { body };
+    String::from_utf8(body).map_err(|_| FetchError::Malformed)
+}
+
+fn gunzipped(body: &[u8]) -> Result<Vec<u8>, FetchError> {
+    let mut page = Vec::new();
+    let read = MultiGzDecoder::new(body).take(BYTES_MAX as u64 + 1).read_to_end(&mut page);
+    read.map_err(|_| FetchError::Malformed)?;
+    if page.len() > BYTES_MAX { Err(FetchError::TooLarge) } else { Ok(page) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::Write;
     use std::net::TcpListener;
 
     use super::*;
@@ -176,6 +179,18 @@ mod tests {
         };
         check("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\na 1\n");
         check("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\na 1\n");
+        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na \r\n2\r\n1\n\r\n0\r\n\r\n");
+    }
+
+    #[test]
+    fn a_page_that_a_balancer_compressed_is_read() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(b"a 1\n").unwrap();
+        let gzip = gzip.finish().unwrap();
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", gzip.len());
+        let (found, _) = fetched(move |stream| stream.write_all(&[head.as_bytes(), &gzip].concat()).unwrap());
+        assert_eq!(found.unwrap(), "a 1\n");
     }
 
     #[test]
@@ -187,10 +202,7 @@ mod tests {
         };
         check("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "HTTP status 404 came");
         check("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na 1\n", "ended early");
-        check(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n0\r\n\r\n",
-            "is no HTTP answer",
-        );
+        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n", "ended early");
         check("SSH-2.0-x\r\n", "is no HTTP answer");
         let nobody = BaseUrl::parse("http://127.0.0.1:1").unwrap();
         let error = fetch(&nobody, "/metrics", &Trust::default(), TIME_MAX).unwrap_err().to_string();

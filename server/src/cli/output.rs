@@ -8,7 +8,15 @@ use super::options::CommandError;
 
 /// Writes a line of the result. A closed pipe ends the output and is no failure of the command.
 pub(super) fn line(text: &str) -> Result<(), CommandError> {
-    tolerate_closed_pipe(writeln!(io::stdout(), "{text}"))
+    let mut out = io::stdout();
+    tolerate_closed_pipe(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// Writes what cannot be shown again. A closed pipe is a failure here: whoever reads it would have nothing.
+pub(super) fn shown_once(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "{text}")?;
+    out.flush()
 }
 
 /// Writes a result as one JSON object on one line.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::options::CommandError;
 use super::output;
-use crate::{NewProvider, Ownership, ProviderKind, Scope, add_provider};
+use crate::{NewProvider, Ownership, ProviderKind, Scope, add_provider_shown};
 
 #[derive(Subcommand)]
 pub(crate) enum ProviderCommand {
@@ -40,6 +40,7 @@ pub(super) fn run(command: ProviderCommand) -> Result<(), CommandError> {
     let ProviderCommand::Add(args) = command;
     let scopes = if args.scopes.is_empty() { vec![Scope::Inquire] } else { args.scopes };
     let AddArgs { id, name, kind, ownership, .. } = args;
-    let key = add_provider(&args.providers, &NewProvider { id, name, kind, ownership, scopes })?;
-    output::line(key.reveal())
+    let new = NewProvider { id, name, kind, ownership, scopes };
+    add_provider_shown(&args.providers, &new, |key| output::shown_once(key.reveal()))?;
+    Ok(())
 }

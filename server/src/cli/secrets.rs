@@ -1,17 +1,17 @@
 //! The secrets file: named keys, each with an id, mode 0600. A file may hold only what its user needs. The
 //! last key of a kind is the current one; the others keep what was made with them readable.
 
-use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use ::ledger::{LedgerKeys, Month, RealDisk, replace_file};
+use ::ledger::{LedgerKeys, Month};
 use clap::Subcommand;
 use engine::MobileKey;
 use serde::Deserialize;
+use storage::{folder_of, is_private, replace, resolve, skip_bom};
 use thiserror::Error;
 
 use super::options::{CommandError, SecretsFile};
@@ -42,7 +42,7 @@ pub(super) fn run(command: &SecretsCommand) -> Result<(), CommandError> {
 pub(super) enum SecretsError {
     #[error("cannot read the secrets file {}: {source}; make one with `estehqaq secrets init`", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("the secrets file {} can be read by others (mode {mode:04o}); run `chmod 600` on it", path.display())]
+    #[error("the secrets file {} can be read by others (mode {mode:04o}); run `chmod 600` on it, or let it be read by a group of this user's alone (0440, 0640)", path.display())]
     Mode { path: PathBuf, mode: u32 },
     #[error("the secrets file {} is not as it should be at line {line}; compare it with a new one", path.display())]
     Syntax { path: PathBuf, line: usize },
@@ -111,11 +111,11 @@ struct RawKey {
 impl Secrets {
     pub(super) fn load(path: &Path) -> Result<Secrets, SecretsError> {
         let unreadable = |source| SecretsError::Read { path: path.to_owned(), source };
-        let mode = fs::metadata(path).map_err(unreadable)?.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(SecretsError::Mode { path: path.to_owned(), mode });
+        let metadata = fs::metadata(path).map_err(unreadable)?;
+        if !is_private(&metadata) {
+            return Err(SecretsError::Mode { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
         }
-        Secrets::parse(path, &fs::read_to_string(path).map_err(unreadable)?)
+        Secrets::parse(path, skip_bom(&fs::read_to_string(path).map_err(unreadable)?))
     }
 
     /// Reads the text of a secrets file.
@@ -217,21 +217,24 @@ pub(super) fn init(path: &Path) -> Result<(), SecretsError> {
     changing.replace(&new_file()?)
 }
 
+/// Of a new file.
+const MODE: u32 = 0o600;
+
 /// The right to change a secrets file, which one command has at a time: of two that rotate at once, one would lose the
 /// other's keys.
 pub(super) struct Changing<'a> {
     path: &'a Path,
-    folder: &'a Path,
     _locked: File,
 }
 
 impl Changing<'_> {
     pub(super) fn begin(path: &Path) -> Result<Changing<'_>, SecretsError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |source| SecretsError::Write { path: path.to_owned(), source };
-        let locked = File::open(folder).map_err(failed)?;
+        // The folder of the file itself, so that two commands meet by whichever link they come.
+        let real = resolve(path).map_err(failed)?;
+        let locked = File::open(folder_of(&real)).map_err(failed)?;
         match locked.try_lock() {
-            Ok(()) => Ok(Changing { path, folder, _locked: locked }),
+            Ok(()) => Ok(Changing { path, _locked: locked }),
             Err(TryLockError::WouldBlock) => Err(SecretsError::Busy { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -240,10 +243,8 @@ impl Changing<'_> {
     /// Puts a text in the place of the file, once it proved to be that of a secrets file.
     pub(super) fn replace(&self, text: &str) -> Result<(), SecretsError> {
         Secrets::parse(self.path, text)?;
-        let name = self.path.file_name().and_then(OsStr::to_str);
-        let name = name.ok_or_else(|| io::Error::other("give it a name, in UTF-8"));
-        let done = name.and_then(|name| replace_file(&RealDisk::new(self.folder), name, text.as_bytes()));
-        done.map_err(|source| SecretsError::Write { path: self.path.to_owned(), source })
+        replace(self.path, MODE, text.as_bytes())
+            .map_err(|source| SecretsError::Write { path: self.path.to_owned(), source })
     }
 }
 

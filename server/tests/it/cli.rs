@@ -6,6 +6,7 @@ mod auditing;
 mod demo;
 mod desk;
 mod extract;
+mod files;
 mod generations;
 mod inspect;
 mod keeping;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use engine::MobileKey;
 use parking_lot::Mutex;
 use rayon::prelude::*;
+use storage::Seen;
 
 use super::{BlockChecker, BlockOutcome, Gathered, ReadProgress, Sinks};
 use crate::builder::BuildOptions;
@@ -18,8 +19,10 @@ pub(super) fn read(
     sinks: Sinks<'_>,
 ) -> Result<(Gathered, SourceDigest), ExtractError> {
     let path = options.extract.to_owned();
-    let metadata = file.metadata();
-    let bytes_total = metadata.map_err(|source| ExtractError::Io { path: path.clone(), source })?.len();
+    let io = |source| ExtractError::Io { path: options.extract.to_owned(), source };
+    let metadata = file.metadata().map_err(io)?;
+    let (seen, again) = (Seen::of(&metadata), file.try_clone().map_err(io)?);
+    let bytes_total = metadata.len();
     let mut reader = BlockReader::new(path, file);
     let first = first_with_rows(&mut reader)?;
     let columns = read_header(&first)?;
@@ -43,6 +46,10 @@ pub(super) fn read(
     // Blocks are handed out in order, so that the first faulty line is always among the errors.
     match errors.into_iter().min_by_key(ExtractError::line) {
         Some(error) => Err(error),
+        // An exporter that is still at work would have part of the people published as all of them.
+        None if seen.check(&again).is_err() => {
+            Err(ExtractError::Changed { path: options.extract.to_owned() })
+        }
         None => Ok((gathered, reader.source_digest())),
     }
 }

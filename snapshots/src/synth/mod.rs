@@ -19,11 +19,11 @@ mod request;
 mod rows;
 mod targets;
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use engine::Day;
+use storage::Output;
 use thiserror::Error;
 
 use calendar::Calendar;
@@ -43,6 +43,8 @@ const AS_OF_MIN: (i32, u8, u8) = (2000, 1, 1);
 /// The last as-of date: today's newborn sons turn 19 in the calendar's last years.
 const AS_OF_MAX: (i32, u8, u8) = (2058, 12, 31);
 /// Bytes of rows that are written at once.
+/// People who do not exist have no secrets.
+const OUTPUT_MODE: u32 = 0o644;
 const BUFFER_LEN: usize = 1 << 20;
 /// Second entitlements that come from elsewhere, per mille; their rows stand far from the person's first.
 const FROM_ELSEWHERE_PERMILLE: u32 = 600;
@@ -124,7 +126,7 @@ pub fn synthesize(
         registry: Registry::new(&mut Draw::new(options.seed, Purpose::Identifiers)),
         planner: Planner { calendar: &calendar, as_of },
     };
-    let mut extract = Extract::create(&options.out, &calendar).map_err(failed(&options.out))?;
+    let mut extract = Extract::create(&options.out, &calendar)?;
     let mut sample =
         options.targets.as_ref().map(|wanted| Sample::create(options, wanted, &calendar)).transpose()?;
     let (mut people, mut reported) = (0, 0);
@@ -144,14 +146,14 @@ pub fn synthesize(
         }
     }
     progress(people);
-    let targets = sample.map_or(Ok(0), |sample| sample.sampler.finish().map_err(failed(sample.path)))?;
+    let targets = sample.map_or(Ok(0), |sample| sample.finish())?;
     let (rows, bytes) = extract.finish().map_err(failed(&options.out))?;
     Ok(SynthReport { people, rows, bytes, targets })
 }
 
 /// The targets while they are written.
 struct Sample<'a> {
-    sampler: Sampler<'a, BufWriter<File>>,
+    sampler: Sampler<'a, BufWriter<Output>>,
     path: &'a Path,
 }
 
@@ -161,11 +163,18 @@ impl<'a> Sample<'a> {
         wanted: &'a TargetsOptions,
         calendar: &'a Calendar,
     ) -> Result<Self, SynthError> {
-        let out = BufWriter::new(File::create(&wanted.path).map_err(failed(&wanted.path))?);
+        let out = BufWriter::new(open(&wanted.path)?);
         let draw = Draw::new(options.seed, Purpose::Targets);
         let as_of = i32::from(options.as_of.number());
         let sampler = Sampler::new(out, draw, calendar, as_of, options.people, wanted.count);
         Ok(Sample { sampler, path: &wanted.path })
+    }
+
+    /// Writes what is left; gives the number of targets.
+    fn finish(self) -> Result<u64, SynthError> {
+        let (out, count) = self.sampler.finish().map_err(failed(self.path))?;
+        let named = out.into_inner().map_err(io::IntoInnerError::into_error).and_then(Output::finish);
+        named.map(|()| count).map_err(failed(self.path))
     }
 }
 
@@ -184,13 +193,18 @@ fn check(options: &SynthOptions) -> Result<(), SynthError> {
     Ok(())
 }
 
+fn open(path: &Path) -> Result<Output, SynthError> {
+    Output::open(path, OUTPUT_MODE)
+        .map_err(|error| SynthError::Write { path: error.path, source: error.source })
+}
+
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> SynthError + '_ {
     move |source| SynthError::Write { path: path.to_owned(), source }
 }
 
 /// The extract while it is written.
 struct Extract<'a> {
-    file: File,
+    out: Output,
     writer: RowWriter<'a>,
     buffer: Vec<u8>,
     /// Rows that come later in the file than their person's family.
@@ -200,18 +214,11 @@ struct Extract<'a> {
 }
 
 impl<'a> Extract<'a> {
-    fn create(path: &Path, calendar: &'a Calendar) -> io::Result<Self> {
+    fn create(path: &Path, calendar: &'a Calendar) -> Result<Self, SynthError> {
         let mut buffer = Vec::with_capacity(BUFFER_LEN + 4096);
         buffer.extend_from_slice(HEADER);
         let elsewhere = Vec::with_capacity(BUFFER_LEN + 4096);
-        Ok(Extract {
-            file: File::create(path)?,
-            writer: RowWriter { calendar },
-            buffer,
-            elsewhere,
-            rows: 0,
-            bytes: 0,
-        })
+        Ok(Extract { out: open(path)?, writer: RowWriter { calendar }, buffer, elsewhere, rows: 0, bytes: 0 })
     }
 
     fn add(&mut self, person: &Person, draw: &mut Draw) -> io::Result<()> {
@@ -230,7 +237,7 @@ impl<'a> Extract<'a> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.buffer)?;
+        self.out.write_all(&self.buffer)?;
         self.bytes += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -240,10 +247,8 @@ impl<'a> Extract<'a> {
     fn finish(mut self) -> io::Result<(u64, u64)> {
         self.buffer.append(&mut self.elsewhere);
         self.flush()?;
-        // Not half a minute later, in the way of a ledger on the same disk. A pipe has nothing to sync.
-        if self.file.metadata()?.is_file() {
-            self.file.sync_data()?;
-        }
+        // Synced now, not by the kernel half a minute later, in the way of a ledger on the same disk.
+        self.out.finish()?;
         Ok((self.rows, self.bytes))
     }
 }

@@ -144,9 +144,9 @@ impl<'a, W: Write> Sampler<'a, W> {
     }
 
     /// Writes what is still in the buffer and gives the number of targets.
-    pub(super) fn finish(mut self) -> io::Result<u64> {
+    pub(super) fn finish(mut self) -> io::Result<(W, u64)> {
         self.out.flush()?;
-        Ok(self.due)
+        Ok((self.out, self.due))
     }
 
     /// The middle of the target's share of the population.

@@ -60,12 +60,12 @@ fn init_never_overwrites() {
 #[test]
 fn a_file_that_others_can_read_is_refused_with_the_cure() {
     let folder = Folder::with_secrets();
-    for mode in [0o640, 0o604, 0o660, 0o601] {
+    for mode in [0o644, 0o604, 0o660, 0o601] {
         fs::set_permissions(folder.path("secrets.toml"), Permissions::from_mode(mode)).unwrap();
         let mode = format!("(mode {mode:04o})");
         check_refused(&folder, &["can be read by others", &mode, "run `chmod 600` on it"]);
     }
-    for mode in [0o600, 0o400] {
+    for mode in [0o600, 0o400, 0o640, 0o440] {
         fs::set_permissions(folder.path("secrets.toml"), Permissions::from_mode(mode)).unwrap();
         let missing = folder.run("ledger verify --ledger none --secrets secrets.toml");
         missing.refused(1, &["LEDGER is not there"]);

@@ -6,11 +6,11 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
+use storage::Seen;
 
 use crate::extract::{ExtractError, SourceDigest};
 
@@ -23,32 +23,20 @@ const DIGEST_LEN: usize = 1 << 20;
 pub(crate) struct Source {
     path: PathBuf,
     file: Arc<File>,
-    state: FileState,
-}
-
-/// What changes when somebody writes to the file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct FileState {
+    seen: Seen,
     len: u64,
-    modified: Option<SystemTime>,
-}
-
-impl FileState {
-    fn of(file: &File) -> io::Result<FileState> {
-        let metadata = file.metadata()?;
-        Ok(FileState { len: metadata.len(), modified: metadata.modified().ok() })
-    }
 }
 
 impl Source {
     pub(crate) fn new(path: &Path, file: File) -> Result<Source, ExtractError> {
-        let state = FileState::of(&file);
-        let state = state.map_err(|source| ExtractError::Io { path: path.to_owned(), source })?;
-        Ok(Source { path: path.to_owned(), file: Arc::new(file), state })
+        let metadata = file.metadata();
+        let metadata = metadata.map_err(|source| ExtractError::Io { path: path.to_owned(), source })?;
+        let (seen, len) = (Seen::of(&metadata), metadata.len());
+        Ok(Source { path: path.to_owned(), file: Arc::new(file), seen, len })
     }
 
     pub(crate) fn bytes_total(&self) -> u64 {
-        self.state.len
+        self.len
     }
 
     /// Length and digest of the whole file.
@@ -61,8 +49,7 @@ impl Source {
 
     /// Rows and digest are read apart, and must be of the same bytes.
     pub(crate) fn check_unchanged(&self) -> Result<(), ExtractError> {
-        let now = FileState::of(&self.file).map_err(self.io_error())?;
-        if now == self.state { Ok(()) } else { Err(ExtractError::Changed { path: self.path.clone() }) }
+        self.seen.check(&self.file).map_err(|_| ExtractError::Changed { path: self.path.clone() })
     }
 
     fn io_error(&self) -> impl Fn(io::Error) -> ExtractError {
@@ -90,7 +77,7 @@ impl Read for ReaderAt {
 
 impl Length for Source {
     fn len(&self) -> u64 {
-        self.state.len
+        self.len
     }
 }
 
@@ -102,7 +89,7 @@ impl ChunkReader for Source {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.state.len) {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.len) {
             return Err(ParquetError::EOF("a place beyond the end of the file".to_owned()));
         }
         let mut bytes = vec![0; length];
