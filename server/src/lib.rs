@@ -21,6 +21,7 @@ mod inquiry;
 mod language;
 mod listener;
 mod log;
+mod mapped_fault;
 mod metrics;
 mod provider_file;
 mod providers;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpResponse};
-use engine::MobileKey;
+use engine::{MemoryMode, MobileKey};
 use ledger::Ledger;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -23,6 +23,7 @@ use crate::edge::{self, DescriptorsError, Fault, Listening};
 use crate::http::{Admin, State, configure, configure_admin};
 use crate::idempotency::{Keys, Upkeep};
 use crate::listener::Listener;
+use crate::mapped_fault;
 use crate::provider_file::ProviderFile;
 use crate::providers::ProvidersError;
 use crate::served::Served;
@@ -180,6 +181,9 @@ fn start_with_events<F>(
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
+    if settings.memory_mode == MemoryMode::Mapped {
+        mapped_fault::diagnose().map_err(ServeError::Start)?;
+    }
     let admin_connections = settings.admin_listen.map_or(0, |_| ADMIN_CONNECTIONS_MAX);
     let connections_max = edge::connections_that_fit(settings.connections_max, admin_connections)?;
     let settings = &ServeSettings { connections_max, ..settings.clone() };

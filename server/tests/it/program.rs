@@ -309,3 +309,30 @@ fn a_limit_of_descriptors_that_leaves_no_connections_is_refused() {
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("this process may open 70 files") && log.contains("ulimit -n"), "{log}");
 }
+
+/// Somebody cuts a file of the serving generation in place. A mapped page behind its end cannot be read, and the service
+/// ends; the log must say why.
+#[test]
+fn a_mapped_file_that_is_cut_ends_the_service_with_a_line_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = prepare(folder.path());
+    let program = Command::new(env!("CARGO_BIN_EXE_estehqaq"));
+    let serving = Serving::run(folder.path(), program, &["--memory-mode", "mapped"]);
+    let client = serving.ready();
+    let snapshots = folder.path().join("snapshots");
+    let current = std::fs::read_to_string(snapshots.join("CURRENT")).unwrap();
+    for name in ["index.bin", "records.bin"] {
+        let path = snapshots.join(current.trim()).join(name);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
+    }
+    let body = json!({"person_id": "5742616694"}).to_string();
+    let request = format!(
+        "POST /v1/inquiries HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(raw(client.address(), request.as_bytes()), "", "no answer can come of it");
+    let (code, log) = serving.ended();
+    assert!(code.is_none() && log.contains("cannot be read any more"), "{code:?}: {log}");
+}

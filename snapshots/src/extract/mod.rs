@@ -72,6 +72,29 @@ pub enum ExtractError {
     /// The list of rejected rows could not be written.
     #[error("cannot write the list of rejected rows: {0}; check the free space and the folder's permissions")]
     Rejects(#[source] std::io::Error),
+    /// The cells stand between other marks than commas.
+    #[error(
+        "line {line}: the header's cells are separated by {found}, not by commas; export the extract with commas"
+    )]
+    Delimiter {
+        /// The header's line.
+        line: u64,
+        /// What was found, in words.
+        found: &'static str,
+    },
+    /// A spreadsheet's own line before the header.
+    #[error(
+        "line {line}: a `sep=` line stands before the header; remove it, and export the extract with commas"
+    )]
+    SepLine {
+        /// The line.
+        line: u64,
+    },
+    /// The bytes are those of another encoding.
+    #[error(
+        "line 1: the extract is UTF-16, not UTF-8; export it as UTF-8 again (\"CSV UTF-8\" in spreadsheets)"
+    )]
+    Utf16,
     /// A column that must be there is not.
     #[error(
         "line {line}: the header has no column `{column}`; names are lower case, export the extract again"
@@ -210,7 +233,10 @@ impl ExtractError {
             | ExtractError::ColumnType { .. }
             | ExtractError::RowGroupMemory { .. }
             | ExtractError::Changed { .. } => 0,
+            ExtractError::Utf16 => 1,
             ExtractError::MissingColumn { line, .. }
+            | ExtractError::Delimiter { line, .. }
+            | ExtractError::SepLine { line }
             | ExtractError::RepeatedColumn { line, .. }
             | ExtractError::InvalidUtf8 { line }
             | ExtractError::UnclosedQuote { line }

@@ -67,8 +67,22 @@ fn first_with_rows(reader: &mut BlockReader<File>) -> Result<Block, ExtractError
 fn read_header(first: &Block) -> Result<Columns, ExtractError> {
     let (line, row) = first.rows().next().ok_or(ExtractError::Empty)?;
     let mut reader = CellReader::new(memchr::memchr_iter(b',', row).count() + 1);
+    if [b"\xFF\xFE", b"\xFE\xFF"].iter().any(|mark| row.starts_with(*mark)) {
+        return Err(ExtractError::Utf16);
+    }
     let cells = reader.split(row).map_err(|error| invalid_utf8(line, row, error.offset))?;
-    Columns::from_header(cells, line)
+    Columns::from_header(cells, line).map_err(|error| other_form(row, line).unwrap_or(error))
+}
+
+/// What a row that is no header looks like, where that tells the exporter more than a missing column.
+fn other_form(row: &[u8], line: u64) -> Option<ExtractError> {
+    if row.len() >= 4 && row[..4].eq_ignore_ascii_case(b"sep=") {
+        return Some(ExtractError::SepLine { line });
+    }
+    let count = |mark| memchr::memchr_iter(mark, row).count();
+    let others = [(b';', "semicolons"), (b'\t', "tabs"), (b'|', "vertical bars")];
+    let (mark, found) = others.into_iter().max_by_key(|(mark, _)| count(*mark))?;
+    (count(mark) > count(b',')).then_some(ExtractError::Delimiter { line, found })
 }
 
 fn invalid_utf8(row_line: u64, row: &[u8], offset: usize) -> ExtractError {

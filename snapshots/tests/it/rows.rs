@@ -107,6 +107,16 @@ fn what_refuses_the_whole_file_names_the_line() {
     refused(b"\r\n\n", "line 1: the extract is empty");
     refused(b"id_kind,person_id\n", "line 1: the header has no column `category`");
     refused(
+        b"id_kind;person_id;category\n",
+        "line 1: the header's cells are separated by semicolons, not by commas",
+    );
+    refused(
+        b"\xEF\xBB\xBFid_kind\tperson_id\n",
+        "separated by tabs, not by commas; export the extract with commas",
+    );
+    refused(b"sep=;\r\nid_kind;person_id\r\n", "line 1: a `sep=` line stands before the header; remove it");
+    refused(b"\xFF\xFEi\0d\0_\0k\0i\0n\0d\0\n\0", "line 1: the extract is UTF-16, not UTF-8");
+    refused(
         format!("\n\n{HEADER},branch\n").as_bytes(),
         "line 3: the header has the column `branch` more than",
     );
