@@ -115,7 +115,7 @@ fn a_signal_ends_a_run_early_with_its_result() {
         std::io::Read::read_to_string(child.stdout.as_mut().unwrap(), &mut text).unwrap();
         let code = child.wait().unwrap().code();
         assert!(matches!(code, Some(0 | 3 | 4)) && !text.is_empty(), "{signal}: {code:?}, {text}");
-        let result: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(out).unwrap()).unwrap();
+        let result: Value = serde_json::from_str(&std::fs::read_to_string(out).unwrap()).unwrap();
         assert!(result["right"].as_u64().unwrap() >= 19, "{signal}: {result}");
     }
 }

@@ -155,7 +155,8 @@ impl Keeper {
         let before = self.served.swap(generation);
         times[Phase::Swap as usize] = Some(began.elapsed());
         self.served.counts.count_swap(&times);
-        let ms = |phase: Phase| times[phase as usize].map(|time| (time.as_secs_f64() * 100_000.0).round() / 100.0);
+        let ms =
+            |phase: Phase| times[phase as usize].map(|time| (time.as_secs_f64() * 100_000.0).round() / 100.0);
         tracing::info!(
             generation = %name,
             people,

@@ -20,7 +20,7 @@ fn service_folder() -> (TempDir, u32) {
     match chown(folder.path(), Some(SERVICE), Some(SERVICE)) {
         Ok(()) => (folder, SERVICE),
         Err(_) => {
-            eprintln!("SKIPPED: files of another user need root");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: files of another user need root");
             let own = folder.path().metadata().unwrap().uid();
             (folder, own)
         }
