@@ -1,0 +1,60 @@
+//! `publication.json`: what differs from one run to the next: source, times, how the gates judged, and who
+//! overrode them why. No digest covers it; a signature does, where there is a signing key.
+//!
+//! It tells of the build, and of the last time that gates were overridden. How the gates judged each publication, by
+//! which limits, is the journal's to tell: a publication that overrides nothing leaves this file as it is.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::generation::name::GenerationName;
+use crate::publish::gates::{Gate, GateOutcome};
+
+pub(crate) const PUBLICATION_FILE: &str = "publication.json";
+
+/// The file of that name in a generation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// The generation that it belongs to.
+    pub generation: GenerationName,
+    /// Version of the program that built it.
+    pub program_version: String,
+    /// When its build began.
+    pub started_at: Timestamp,
+    /// When it was opened again and compared.
+    pub verified_at: Timestamp,
+    /// What it was built from.
+    pub source: PublicationSource,
+    /// How the gates judged it when it was built; once gates were overridden, how they judged it then.
+    pub gates: Vec<GateOutcome>,
+    /// Who overrode which of these gates, when and why. It is written before the line in the journal: after a crash
+    /// between the two it tells what somebody decided, and the journal that nothing came of it.
+    pub accepted: Option<Acceptance>,
+}
+
+/// The extract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublicationSource {
+    /// Its name without the folder.
+    pub file_name: String,
+    /// Bytes.
+    pub length: u64,
+    /// BLAKE3 of all of them, hexadecimal.
+    pub blake3: String,
+}
+
+/// Gates overridden by a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acceptance {
+    /// Why.
+    pub reason: String,
+    /// Which gates would have refused.
+    pub gates: Vec<Gate>,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
