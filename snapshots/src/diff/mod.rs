@@ -12,8 +12,8 @@ use engine::Day;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::diff::tally::{Changes, GroupChanges};
-use crate::diff::walk::{Changed, Comparing, Tally, compare};
+use crate::diff::tally::{Both, Changes, GroupChanges};
+use crate::diff::walk::{Comparing, Reveal, Tally, compare};
 use crate::generation::name::GenerationName;
 use crate::generation::open::{KeylessGeneration, OpenError, open_keyless};
 use crate::generation::signing::PublicKey;
@@ -34,14 +34,6 @@ pub struct DiffOptions<'a> {
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
-/// Somebody who may see whom a change befell.
-pub struct Reveal<'a> {
-    /// So many people at most.
-    pub limit: u64,
-    /// Takes them in the order of their IDs.
-    pub to: &'a mut dyn FnMut(&Changed) -> io::Result<()>,
-}
-
 /// Why nothing, or not all, was compared.
 #[derive(Debug, Error)]
 pub enum DiffError {
@@ -56,15 +48,6 @@ pub enum DiffError {
     /// The list of people could not be written.
     #[error("cannot write the list of people: {0}; check the folder and its free space")]
     Reveal(#[source] io::Error),
-}
-
-/// A figure of both generations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Both {
-    /// Before.
-    pub from: u64,
-    /// After.
-    pub to: u64,
 }
 
 /// What became of the people.

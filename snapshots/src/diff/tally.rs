@@ -5,10 +5,17 @@ use std::collections::BTreeMap;
 use engine::{EntitlementRecord, Person};
 use serde::Serialize;
 
-use crate::diff::Both;
-
 /// The group of people without a usable row, who have neither category nor relation.
 const INCOMPLETE: &str = "incomplete";
+
+/// A figure of both generations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Both {
+    /// Before.
+    pub from: u64,
+    /// After.
+    pub to: u64,
+}
 
 /// What became of a person. The first that fits counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -11,8 +11,7 @@ use engine::{
 use rayon::prelude::*;
 
 use crate::build::partition::partition_ranges;
-use crate::diff::tally::{Change, Changes, Groups, Trait};
-use crate::diff::{Both, Reveal};
+use crate::diff::tally::{Both, Change, Changes, Groups, Trait};
 
 /// Parts of the ID space that are compared before the next ones begin, for each thread: enough for all to be busy.
 const PARTS_PER_THREAD: usize = 8;
@@ -38,6 +37,14 @@ pub struct Changed {
     pub before: Option<Decision>,
     /// What is decided by the generation after; none where it does not know them.
     pub after: Option<Decision>,
+}
+
+/// Somebody who may see whom a change befell.
+pub struct Reveal<'a> {
+    /// So many people at most.
+    pub limit: u64,
+    /// Takes them in the order of their IDs.
+    pub to: &'a mut dyn FnMut(&Changed) -> io::Result<()>,
 }
 
 /// What was counted.

@@ -2,7 +2,6 @@
 
 use engine::clean_cell;
 
-use super::row::RowCells;
 use super::{Cells, ExtractError};
 
 /// A column of the extract (PRODUCT.md section 2), in the order in which a row is checked.
@@ -80,6 +79,12 @@ impl Column {
             | Column::Branch => false,
         }
     }
+}
+
+/// One row of the extract with all its columns, in whatever form they are stored.
+pub(crate) trait RowCells {
+    /// The cell of that column, as it stands; empty where there is nothing.
+    fn cell(&self, column: Column) -> &str;
 }
 
 /// Where each column stands among these names. Unknown columns are passed over, in whatever number.

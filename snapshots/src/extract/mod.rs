@@ -17,10 +17,10 @@ use thiserror::Error;
 
 pub(crate) use blocks::{Block, BlockReader};
 pub(crate) use cells::{CellReader, Cells};
-pub(crate) use header::{Column, Columns};
+pub(crate) use header::{Column, Columns, RowCells};
 pub(crate) use parquet::{Batch, ParquetExtract};
 pub use parquet::{PageTooLarge, RowGroupColumn};
-pub(crate) use row::{CheckedRow, RowCells, RowChecker, WarningCounts};
+pub(crate) use row::{CheckedRow, RowChecker, WarningCounts};
 pub use row::{RejectRule, Warning};
 
 /// An open extract of either format.

@@ -6,8 +6,7 @@ use rayon::prelude::*;
 use super::column::{ColumnDecoder, ColumnFault, ColumnText};
 use super::{ParquetExtract, RowGroupColumn, caught};
 use crate::extract::ExtractError;
-use crate::extract::header::{COLUMNS, Column};
-use crate::extract::row::RowCells;
+use crate::extract::header::{COLUMNS, Column, RowCells};
 
 /// Rows of a batch at most: enough to spread over cores, in some 20 MB.
 pub(crate) const BATCH_ROWS_MAX: u64 = 1 << 17;
