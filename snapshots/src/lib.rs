@@ -11,14 +11,16 @@ mod diff;
 pub mod disk;
 mod extract;
 mod generation;
+mod id_space;
 mod publish;
 pub mod synth;
 #[cfg(any(test, fuzzing))]
 mod tests;
 
+pub use build::error::BuildError;
 pub use build::memory::{MemoryBound, MemoryBoundError};
-pub use build::survey::Statistics;
-pub use build::{BuildError, BuildOptions, BuildReport, Progress, build};
+pub use build::options::{BuildOptions, Progress};
+pub use build::{BuildReport, build};
 pub use diff::tally::{Both, Change, Changes, Group, GroupChanges};
 pub use diff::walk::{Changed, Reveal};
 pub use diff::{Diff, DiffError, DiffOptions, diff};
@@ -32,6 +34,7 @@ pub use generation::open::{
 pub use generation::publication::{Acceptance, Publication, PublicationSource};
 pub use generation::self_test::{SelfTestCase, SelfTestError};
 pub use generation::signing::{KeyFileError, PublicKey, SignatureFault, SigningKey};
+pub use generation::statistics::Statistics;
 pub use publish::error::StoreError;
 pub use publish::gates::{Gate, GateFigures, GateLimits, GateOutcome};
 pub use publish::inspection::{

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::disk::Lock;
+use crate::generation::signing::{SIGNATURE_SUFFIX, SigningKey};
 use crate::publish::error::StoreError;
 use crate::publish::store::Store;
 
@@ -68,6 +69,20 @@ impl BuildFolder<'_> {
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let name = format!("{}/{name}", self.name);
         self.store.disk.create(&name, bytes).map_err(self.store.failed("write", &name))
+    }
+
+    /// Writes and syncs a file, and its signature beside it where there is a key.
+    pub(crate) fn write_signed(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        key: Option<&SigningKey>,
+    ) -> Result<(), StoreError> {
+        self.write(name, bytes)?;
+        match key {
+            Some(key) => self.write(&format!("{name}{SIGNATURE_SUFFIX}"), &key.sign(bytes)),
+            None => Ok(()),
+        }
     }
 
     /// It bears another name now.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::build::BuildError;
+use super::error::BuildError;
 use crate::extract::ExtractError;
 
 const MIB: u64 = 1 << 20;

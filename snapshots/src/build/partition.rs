@@ -4,27 +4,17 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use engine::{EntitlementRecord, IdKind, PersonId};
+use engine::{EntitlementRecord, PersonId};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// National IDs of one part share their first three digits.
-const NATIONAL_PARTS: usize = 1000;
-const IDS_PER_PART: u64 = 1_000_000;
-/// Foreign numbers of one part share their length, of which there are nine, and their first two digits.
-const FOREIGN_LENGTHS: usize = 9;
-const FOREIGN_LEN_MIN: u32 = 8;
-const FOREIGN_PARTS_PER_LENGTH: u64 = 100;
-const PARTS: usize = NATIONAL_PARTS + FOREIGN_LENGTHS * FOREIGN_PARTS_PER_LENGTH as usize;
-/// Set in the keys of foreign nationals, so that they sort after all national IDs.
-const FOREIGN_BIT: u64 = 1 << 63;
+use crate::id_space::{Key, PARTS};
 
 /// Rows that are kept, or put aside, together: a power of two, so that a growing vector ends at it.
 const CHUNK_ROWS: usize = 2048;
@@ -33,48 +23,6 @@ const CHUNK_LEN: usize = CHUNK_ROWS * size_of::<Row>();
 /// Bytes of rows that are merged at once, by parts; while they are written the next ones are merged.
 const WINDOW_LEN: usize = 24 << 20;
 const SPILL_FILE: &str = "rows.tmp";
-
-/// A person ID as one number that sorts like it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key(u64);
-
-impl Key {
-    fn new(person: PersonId) -> Key {
-        match person.kind() {
-            IdKind::National => Key(person.to_u64()),
-            IdKind::Foreign => Key(person.to_u64() | FOREIGN_BIT),
-        }
-    }
-
-    fn person(self) -> PersonId {
-        let kind = if self.0 & FOREIGN_BIT == 0 { IdKind::National } else { IdKind::Foreign };
-        PersonId::from_u64(kind, self.0 & !FOREIGN_BIT).expect("a key is made from a person ID")
-    }
-
-    fn part(self) -> usize {
-        if self.0 & FOREIGN_BIT == 0 {
-            return (self.0 / IDS_PER_PART) as usize;
-        }
-        // "1" and 8 to 16 digits.
-        let number = self.0 & !FOREIGN_BIT;
-        let digits = number.ilog10();
-        let leading = number / 10_u64.pow(digits - 2) - FOREIGN_PARTS_PER_LENGTH;
-        let length = u64::from(digits - FOREIGN_LEN_MIN);
-        NATIONAL_PARTS + (length * FOREIGN_PARTS_PER_LENGTH + leading) as usize
-    }
-}
-
-/// The parts of the ID space in ascending order: kind and numbers ([`PersonId::to_u64`]).
-pub(crate) fn partition_ranges() -> Vec<(IdKind, Range<u64>)> {
-    let national =
-        (0..NATIONAL_PARTS as u64).map(|part| (IdKind::National, part * IDS_PER_PART, IDS_PER_PART));
-    let foreign = (0..FOREIGN_LENGTHS as u32).flat_map(|length| {
-        let len = 10_u64.pow(length + FOREIGN_LEN_MIN - 2);
-        (0..FOREIGN_PARTS_PER_LENGTH)
-            .map(move |leading| (IdKind::Foreign, (FOREIGN_PARTS_PER_LENGTH + leading) * len, len))
-    });
-    national.chain(foreign).map(|(kind, start, len)| (kind, start..start + len)).collect()
-}
 
 /// An accepted row; with the record of an incomplete person, one that was rejected for another column.
 #[derive(Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -88,11 +36,11 @@ const _: () = assert!(size_of::<Row>() == 24);
 
 impl Row {
     fn new(person: PersonId, record: EntitlementRecord) -> Row {
-        Row { key: U64::new(Key::new(person).0), record }
+        Row { key: U64::new(Key::new(person).number()), record }
     }
 
     fn key(&self) -> Key {
-        Key(self.key.get())
+        Key::from_number(self.key.get())
     }
 }
 
@@ -328,10 +276,11 @@ impl Fingerprinter {
 
 #[cfg(test)]
 mod tests {
-    use engine::{EntitlementRecord, IdKind, PersonId};
+    use engine::EntitlementRecord;
     use zerocopy::FromZeros;
 
-    use super::{CHUNK_ROWS, Key, Partitions, RowBatch, partition_ranges};
+    use super::{CHUNK_ROWS, Partitions, RowBatch};
+    use crate::id_space::people_of_many_parts;
 
     fn record(branch: u8) -> EntitlementRecord {
         let mut record = EntitlementRecord::new_zeroed();
@@ -339,25 +288,6 @@ mod tests {
         bytes[12] = branch;
         bytes[6..12].fill(0xFF);
         record
-    }
-
-    /// National IDs of three parts and foreign ones of the shortest and longest form.
-    fn people() -> Vec<PersonId> {
-        let national = [1, 999_999, 1_000_001, 500_000_001, 999_999_998];
-        let foreign =
-            [100_000_000, 199_999_999, 1_000_000_000, 10_000_000_000_000_000, 19_999_999_999_999_999];
-        let of = |kind, numbers: [u64; 5]| numbers.map(|number| PersonId::from_u64(kind, number).unwrap());
-        [of(IdKind::National, national), of(IdKind::Foreign, foreign)].concat()
-    }
-
-    #[test]
-    fn every_id_lies_in_the_range_of_its_part() {
-        let ranges = partition_ranges();
-        for person in people() {
-            let (kind, numbers) = &ranges[Key::new(person).part()];
-            assert!(*kind == person.kind() && numbers.contains(&person.to_u64()), "{}", person.to_u64());
-        }
-        assert!(ranges.windows(2).all(|two| two[0].0 != two[1].0 || two[0].1.end <= two[1].1.start));
     }
 
     #[test]
@@ -368,8 +298,10 @@ mod tests {
             let partitions = Partitions::new(folder.path(), kept_max).unwrap();
             for round in 0..3 * CHUNK_ROWS {
                 let mut batch = RowBatch::default();
-                people().into_iter().for_each(|person| batch.accept(person, record((round % 200) as u8 + 1)));
-                people().into_iter().step_by(2).for_each(|person| batch.reject(person));
+                people_of_many_parts()
+                    .into_iter()
+                    .for_each(|person| batch.accept(person, record((round % 200) as u8 + 1)));
+                people_of_many_parts().into_iter().step_by(2).for_each(|person| batch.reject(person));
                 partitions.add(batch).unwrap();
             }
             assert_eq!(partitions.spill.file.metadata().unwrap().len() > 0, kept_max != usize::MAX);
@@ -386,7 +318,7 @@ mod tests {
             outcomes.push((found, duplicates));
         }
         let (found, duplicates) = &outcomes[0];
-        assert_eq!(found.iter().map(|(person, _)| *person).collect::<Vec<_>>(), people());
+        assert_eq!(found.iter().map(|(person, _)| *person).collect::<Vec<_>>(), people_of_many_parts());
         assert!(found.iter().all(|(_, records)| records.len() == 200));
         assert_eq!(*duplicates, (3 * CHUNK_ROWS as u64 - 200) * 10);
         assert!(outcomes.iter().all(|outcome| outcome == &outcomes[0]));
@@ -396,7 +328,7 @@ mod tests {
     fn only_those_without_an_accepted_row_are_incomplete() {
         let folder = tempfile::tempdir().unwrap();
         let partitions = Partitions::new(folder.path(), 0).unwrap();
-        let all = people();
+        let all = people_of_many_parts();
         let mut batch = RowBatch::default();
         [all[0], all[1], all[1], all[6]].into_iter().for_each(|person| batch.reject(person));
         [all[0], all[0], all[2]].into_iter().for_each(|person| batch.accept(person, record(1)));

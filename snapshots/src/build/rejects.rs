@@ -7,18 +7,8 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use engine::Day;
-
 use crate::extract::{Column, RejectRule};
-
-/// The folder of the lists beside the generations.
-pub(crate) const REJECTS_FOLDER: &str = "rejects";
-
-/// The list's file of an extract with that digest for that day.
-pub(crate) fn rejects_name(as_of: Day, source_blake3: &str) -> String {
-    let digest: String = source_blake3.chars().take(12).collect();
-    format!("{}-{digest}.csv", as_of.iso())
-}
+use crate::generation::publication::REJECTS_FOLDER;
 
 /// One rejected row.
 pub(crate) struct Reject {

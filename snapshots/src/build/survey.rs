@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use engine::{Care, Day, EntitlementRecord, IdKind, Person, PersonId, Reason, Snapshot, Status, decide};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use crate::build::partition::{Fingerprinter, partition_ranges};
+use crate::build::partition::Fingerprinter;
+use crate::generation::statistics::Statistics;
+use crate::id_space::part_ranges;
 
 /// Entitlements that are followed at once to find one that very many people share.
 const FOLLOWED: usize = 32;
@@ -18,23 +19,6 @@ const IDS_PER_AREA: u64 = 1_000_000;
 /// Reasons that a person in a snapshot can have.
 const REASONS: usize = 6;
 
-/// Figures of a generation, as `content.json` has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Statistics {
-    /// People who are covered on the as-of date.
-    pub covered: u64,
-    /// People with an entitlement of each category.
-    pub categories: BTreeMap<String, u64>,
-    /// People with an entitlement of each relation.
-    pub relations: BTreeMap<String, u64>,
-    /// People with a national ID by its first three digits, incomplete ones included; none are zero.
-    pub leading_digits: BTreeMap<String, u64>,
-    /// How many people have the most shared stored entitlement, mobile numbers aside; 0 where none is shared by
-    /// more than one of 20 people, or one of 33 entitlements when that is more.
-    pub shared_entitlement: u64,
-}
-
 /// The figures, and the first record of each reason for the self-test.
 pub(crate) struct Surveyed {
     pub(crate) statistics: Statistics,
@@ -43,7 +27,7 @@ pub(crate) struct Surveyed {
 
 /// Looks at everybody. None when a part of the ID space does not hold what `expected` says.
 pub(crate) fn survey(snapshot: &Snapshot, as_of: Day, expected: &[blake3::Hash]) -> Option<Surveyed> {
-    let parts: Option<Vec<_>> = partition_ranges()
+    let parts: Option<Vec<_>> = part_ranges()
         .into_par_iter()
         .zip(expected)
         .map(|((kind, numbers), expected)| {
@@ -74,7 +58,7 @@ fn records_of<'a>(person: &Person<'a>) -> &'a [EntitlementRecord] {
 
 /// The largest number of people who have one of these entitlements.
 fn count_shared(snapshot: &Snapshot, candidates: &[EntitlementRecord]) -> u64 {
-    let counts = partition_ranges().into_par_iter().map(|(kind, numbers)| {
+    let counts = part_ranges().into_par_iter().map(|(kind, numbers)| {
         let mut counts = vec![0_u64; candidates.len()];
         for (_, person) in snapshot.people_of(kind, numbers) {
             let records = records_of(&person);

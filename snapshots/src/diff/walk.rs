@@ -10,8 +10,8 @@ use engine::{
 };
 use rayon::prelude::*;
 
-use crate::build::partition::partition_ranges;
 use crate::diff::tally::{Both, Change, Changes, Groups, Trait};
+use crate::id_space::part_ranges;
 
 /// Parts of the ID space that are compared before the next ones begin, for each thread: enough for all to be busy.
 const PARTS_PER_THREAD: usize = 8;
@@ -60,7 +60,7 @@ pub(crate) struct Tally {
 
 /// Compares everybody; also tells how many were revealed.
 pub(crate) fn compare(comparing: &Comparing<'_>, mut reveal: Option<Reveal<'_>>) -> io::Result<(Tally, u64)> {
-    let parts = partition_ranges();
+    let parts = part_ranges();
     let (mut whole, mut revealed, mut done) = (Tally::new(), 0, 0);
     for some in parts.chunks(PARTS_PER_THREAD * rayon::current_num_threads()) {
         let keep = reveal.as_ref().map_or(0, |reveal| reveal.limit - revealed);

@@ -2,7 +2,8 @@
 
 use engine::clean_cell;
 
-use super::{Cells, ExtractError};
+use super::cells::Cells;
+use super::error::ExtractError;
 
 /// A column of the extract (PRODUCT.md section 2), in the order in which a row is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use engine::{FileDigest, MobileKey};
 use serde::{Deserialize, Serialize};
 
-use crate::build::survey::Statistics;
 use crate::generation::self_test::SelfTestCase;
+use crate::generation::statistics::Statistics;
 
 /// Version of `content.json` itself; a reader refuses any other.
 pub(crate) const CONTENT_VERSION: u32 = 2;

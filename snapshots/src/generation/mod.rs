@@ -7,3 +7,4 @@ pub(crate) mod open;
 pub(crate) mod publication;
 pub(crate) mod self_test;
 pub(crate) mod signing;
+pub(crate) mod statistics;

@@ -4,6 +4,7 @@
 //! It tells of the build, and of the last time that gates were overridden. How the gates judged each publication, by
 //! which limits, is the journal's to tell: a publication that overrides nothing leaves this file as it is.
 
+use engine::Day;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,15 @@ use crate::generation::name::GenerationName;
 use crate::publish::gates::{Gate, GateOutcome};
 
 pub(crate) const PUBLICATION_FILE: &str = "publication.json";
+
+/// The folder beside the generations in which the lists of rejected rows are.
+pub(crate) const REJECTS_FOLDER: &str = "rejects";
+
+/// The list of the rows that were rejected from an extract with that digest for that day.
+pub(crate) fn rejects_name(as_of: Day, source_blake3: &str) -> String {
+    let digest: String = source_blake3.chars().take(12).collect();
+    format!("{}-{digest}.csv", as_of.iso())
+}
 
 /// The file of that name in a generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

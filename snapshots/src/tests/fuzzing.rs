@@ -257,7 +257,8 @@ mod tests {
     use engine::{FileDigest, INDEX_FILE, IdKind, MobileKey, RECORDS_FILE, Snapshot, SnapshotFiles};
 
     use super::{as_of, content, extract, parse, snapshot};
-    use crate::build::{BuildOptions, build};
+    use crate::build::build;
+    use crate::build::options::BuildOptions;
 
     /// Somebody with two entitlements, a foreign national, somebody incomplete, a son, a daughter.
     const EXTRACT: &str = "id_kind,person_id,category,relation,birth_date,coverage_start,coverage_end,student_until,\

@@ -3,20 +3,20 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use engine::MobileKey;
+use engine::{FileDigest, MobileKey};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 
 use super::{BlockChecker, BlockOutcome, Gathered, ReadProgress, Sinks};
-use crate::build::BuildOptions;
+use crate::build::options::BuildOptions;
 use crate::build::partition::Partitions;
-use crate::extract::{Block, BlockReader, CellReader, Columns, ExtractError, SourceDigest};
+use crate::extract::{Block, BlockReader, CellReader, Columns, ExtractError};
 
 pub(super) fn read(
     options: &BuildOptions<'_>,
     file: File,
     sinks: Sinks<'_>,
-) -> Result<(Gathered, SourceDigest), ExtractError> {
+) -> Result<(Gathered, FileDigest), ExtractError> {
     let path = options.extract.to_owned();
     let metadata = file.metadata();
     let bytes_total = metadata.map_err(|source| ExtractError::Io { path: path.clone(), source })?.len();

@@ -7,19 +7,19 @@ mod parquet;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use engine::MobileKey;
+use engine::{FileDigest, MobileKey};
 
+use crate::build::options::{BuildOptions, Progress};
 use crate::build::partition::{Partitions, RowBatch};
 use crate::build::rejects::{Reject, RejectsWriter};
-use crate::build::{BuildOptions, Progress};
-use crate::extract::{CheckedRow, Extract, ExtractError, RowCells, RowChecker, SourceDigest, WarningCounts};
+use crate::extract::{CheckedRow, Extract, ExtractError, RowCells, RowChecker, WarningCounts};
 
 /// What reading the extract yields: what is told of it as a whole.
 pub(crate) struct ExtractSummary {
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
     pub(crate) warnings: WarningCounts,
-    pub(crate) source: SourceDigest,
+    pub(crate) source: FileDigest,
 }
 
 /// Where checked rows and rejects go.

@@ -1,12 +1,12 @@
 //! A Parquet file: while one batch of rows is checked on all cores, the next one is decoded on them.
 
-use engine::MobileKey;
+use engine::{FileDigest, MobileKey};
 use rayon::prelude::*;
 
 use super::{BlockChecker, BlockOutcome, Gathered, ReadProgress, Sinks};
-use crate::build::BuildOptions;
+use crate::build::options::BuildOptions;
 use crate::build::partition::Partitions;
-use crate::extract::{Batch, ExtractError, ParquetExtract, SourceDigest};
+use crate::extract::{Batch, Batches, ExtractError, ParquetExtract};
 
 /// Rows that one thread checks in one go: several blocks to a batch, so that all cores have some.
 const BLOCK_ROWS: usize = 1 << 14;
@@ -15,7 +15,7 @@ pub(super) fn read(
     options: &BuildOptions<'_>,
     extract: &ParquetExtract,
     sinks: Sinks<'_>,
-) -> Result<(Gathered, SourceDigest), ExtractError> {
+) -> Result<(Gathered, FileDigest), ExtractError> {
     let source = extract.source();
     let (gathered, digest) = rayon::join(|| read_rows(options, extract, sinks), || source.digest());
     let read = (gathered?, digest?);
@@ -32,7 +32,7 @@ fn read_rows(
     let bytes_per_row = extract.source().bytes_total() / extract.rows().max(1);
     let mut gathered = Gathered::new(sinks.rejects);
     let mut blocks_before = 0;
-    let mut batches = extract.batches();
+    let mut batches = Batches::new(extract);
     let mut decoded = batches.next_batch()?;
     while let Some(batch) = decoded {
         let check = || check_batch(&batch, options.mobile_key, sinks.partitions);

@@ -5,11 +5,10 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Store;
-use crate::build::rejects::{REJECTS_FOLDER, rejects_name};
 use crate::generation::content::Content;
 use crate::generation::name::GenerationName;
 use crate::generation::open::{CONTENT_FILE, OpenError};
-use crate::generation::publication::{PUBLICATION_FILE, Publication};
+use crate::generation::publication::{PUBLICATION_FILE, Publication, REJECTS_FOLDER, rejects_name};
 use crate::generation::signing::{
     PublicKey, SIGNATURE_SUFFIX, SignatureFault, check_signature, signing_key_id,
 };

@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use engine::{Day, MobileKey};
 
 use super::sim::SimDisk;
+use crate::build::build;
 use crate::build::folder::BuilderLock;
-use crate::build::{BuildOptions, build};
+use crate::build::options::BuildOptions;
 use crate::disk::Disk;
 use crate::generation::name::GenerationName;
 use crate::generation::publication::{PUBLICATION_FILE, Publication};

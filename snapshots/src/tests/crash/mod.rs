@@ -15,7 +15,8 @@ use life::{Command, EXTRACT, LIFE, View, check_tidy, mobile_key, run, samples, s
 use sim::{Fault, SimDisk, Step};
 use tree::Survival;
 
-use crate::build::{BuildOptions, build};
+use crate::build::build;
+use crate::build::options::BuildOptions;
 use crate::disk::Disk;
 use crate::generation::open::open_current;
 use crate::publish::error::StoreError;
