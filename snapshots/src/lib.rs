@@ -26,6 +26,7 @@ pub use diff::walk::{Changed, Reveal};
 pub use diff::{Diff, DiffError, DiffOptions, diff};
 pub use extract::{ExtractError, PageTooLarge, RejectRule, RowGroupColumn, Warning};
 pub use generation::content::{Content, ContentFile, MobileKeyName};
+pub use generation::gate::{Gate, GateFigures, GateOutcome};
 pub use generation::name::{GenerationName, GenerationNameError};
 pub use generation::open::{
     Generation, KeylessGeneration, OpenError, open_current, open_current_keyless, open_generation,
@@ -36,7 +37,7 @@ pub use generation::self_test::{SelfTestCase, SelfTestError};
 pub use generation::signing::{KeyFileError, PublicKey, SignatureFault, SigningKey};
 pub use generation::statistics::Statistics;
 pub use publish::error::StoreError;
-pub use publish::gates::{Gate, GateFigures, GateLimits, GateOutcome};
+pub use publish::gates::GateLimits;
 pub use publish::inspection::{
     GateReport, InspectedCounts, InspectedFile, InspectedSignature, Inspection, SignatureState,
 };

@@ -28,11 +28,11 @@ use self::rejects::RejectsWriter;
 use self::verify::describe;
 use crate::extract::Extract;
 use crate::generation::content::{Content, ContentFile, json_file};
+use crate::generation::gate::GateOutcome;
 use crate::generation::name::GenerationName;
 use crate::generation::open::open_generation;
 use crate::generation::publication::{PUBLICATION_FILE, Publication, PublicationSource, rejects_name};
 use crate::publish::error::StoreError;
-use crate::publish::gates::GateOutcome;
 use crate::publish::store::{PublishOptions, Store};
 
 /// What was built; the object that `--json` prints.

@@ -2,6 +2,7 @@
 //! it. Which generation is current, and how one becomes so, is the business of `publish`.
 
 pub(crate) mod content;
+pub(crate) mod gate;
 pub(crate) mod name;
 pub(crate) mod open;
 pub(crate) mod publication;

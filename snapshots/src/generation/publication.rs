@@ -8,8 +8,8 @@ use engine::Day;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::generation::gate::{Gate, GateOutcome};
 use crate::generation::name::GenerationName;
-use crate::publish::gates::{Gate, GateOutcome};
 
 pub(crate) const PUBLICATION_FILE: &str = "publication.json";
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::generation::gate::GateOutcome;
 use crate::generation::name::GenerationName;
 use crate::generation::open::OpenError;
-use crate::publish::gates::GateOutcome;
 use crate::publish::states::State;
 
 /// Why a state was not changed.

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::generation::content::{Content, MobileKeyName};
+use crate::generation::gate::{Gate, GateOutcome};
 use crate::generation::name::GenerationName;
 use crate::generation::publication::Publication;
-use crate::publish::gates::{Gate, GateLimits, GateOutcome};
+use crate::publish::gates::GateLimits;
 use crate::publish::journal::JournalLine;
 use crate::publish::states::{Listed, State};
 

@@ -5,8 +5,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::generation::gate::{Gate, GateFigures};
 use crate::generation::name::GenerationName;
-use crate::publish::gates::{Gate, GateFigures};
 
 /// The file of that name in the snapshots folder.
 pub const JOURNAL_FILE: &str = "journal.ndjson";

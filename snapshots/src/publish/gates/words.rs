@@ -1,7 +1,8 @@
 //! The gates in words, for those who set their limits: what each compares, with which flag its limit is set, and
 //! what that limit says. Judging is `gates`' work.
 
-use crate::publish::gates::{Gate, GateLimits};
+use crate::generation::gate::Gate;
+use crate::publish::gates::GateLimits;
 
 impl Gate {
     /// Those with a limit of their own, in the order in which they judge.
@@ -17,24 +18,6 @@ impl Gate {
         Gate::Area,
         Gate::AsOf,
     ];
-
-    /// The word for it.
-    pub fn code(self) -> &'static str {
-        match self {
-            Gate::Rejected => "rejected",
-            Gate::Incomplete => "incomplete",
-            Gate::Shared => "shared",
-            Gate::MinPeople => "min_people",
-            Gate::People => "people",
-            Gate::Covered => "covered",
-            Gate::Category => "category",
-            Gate::Relation => "relation",
-            Gate::Area => "area",
-            Gate::AsOf => "as_of",
-            Gate::Baseline => "baseline",
-            Gate::RolledBack => "rolled_back",
-        }
-    }
 
     /// What it compares.
     pub fn compares(self) -> &'static str {
@@ -73,11 +56,6 @@ impl Gate {
             Gate::Baseline | Gate::RolledBack => return None,
         })
     }
-
-    /// Whether its limit is the least that is allowed, not the most.
-    pub(crate) fn is_least(self) -> bool {
-        matches!(self, Gate::MinPeople | Gate::AsOf)
-    }
 }
 
 impl GateLimits {
@@ -112,7 +90,8 @@ fn percent(share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::publish::gates::{Gate, GateLimits};
+    use crate::generation::gate::Gate;
+    use crate::publish::gates::GateLimits;
 
     #[test]
     fn codes_are_those_of_the_journal() {

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use super::{FILE_MODE, Store};
 use crate::generation::content::json_file;
+use crate::generation::gate::{Gate, GateOutcome};
 use crate::generation::name::GenerationName;
 use crate::generation::open::OpenError;
 use crate::generation::publication::{Acceptance, PUBLICATION_FILE, Publication};
 use crate::generation::signing::{SIGNATURE_SUFFIX, SigningKey};
 use crate::publish::error::StoreError;
-use crate::publish::gates::{Gate, GateOutcome};
 
 const OPEN_FOLDER_MODE: u32 = 0o700;
 /// The next contents of a file while they are written.

@@ -7,11 +7,12 @@ use engine::{INDEX_FILE, RECORDS_FILE};
 
 use super::Store;
 use crate::generation::content::Content;
+use crate::generation::gate::GateOutcome;
 use crate::generation::name::GenerationName;
 use crate::generation::open::{CONTENT_FILE, CURRENT_FILE, OpenError, parse_content, parse_current};
 use crate::generation::signing::{SIGNATURE_SUFFIX, SigningKey, check_signature};
 use crate::publish::error::StoreError;
-use crate::publish::gates::{self, Baseline, GateLimits, GateOutcome};
+use crate::publish::gates::{self, Baseline, GateLimits};
 use crate::publish::journal::{JOURNAL_FILE, Journal};
 use crate::publish::states::{Listed, State, fold};
 

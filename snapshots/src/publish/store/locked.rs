@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use super::{FILE_MODE, FOLDER_MODE, Store};
 use crate::disk::{Disk, Lock};
 use crate::generation::content::Content;
+use crate::generation::gate::GateOutcome;
 use crate::generation::name::GenerationName;
 use crate::generation::open::CURRENT_FILE;
 use crate::publish::error::StoreError;
-use crate::publish::gates::{GateLimits, GateOutcome};
+use crate::publish::gates::GateLimits;
 use crate::publish::journal::{Event, JOURNAL_FILE, Journal, JournalLine, TORN_FILE};
 use crate::publish::states::came_true;
 

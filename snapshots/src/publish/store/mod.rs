@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use crate::disk::{Disk, RealDisk, create_synced};
 use crate::generation::content::Content;
+use crate::generation::gate::{GateFigures, GateOutcome};
 use crate::generation::name::GenerationName;
 use crate::generation::signing::SigningKey;
 use crate::publish::error::StoreError;
-use crate::publish::gates::{GateFigures, GateLimits, GateOutcome};
+use crate::publish::gates::GateLimits;
 use crate::publish::journal::{Event, JournalLine};
 use crate::publish::states::{Listed, State, last_retired};
 
