@@ -3,8 +3,7 @@
 //!
 //! Flow: `extract` reads and checks rows; `build` sorts and merges them per person, compiles with `engine` and verifies;
 //! `generation` is what comes of it, and the reader's side of it; `publish` judges, places, publishes, rolls back and
-//! prunes generations. `diff` compares two of them. `synth` makes populations to test with and shares no code with the
-//! checks.
+//! prunes generations. `diff` compares two of them.
 
 mod build;
 mod diff;
@@ -13,7 +12,6 @@ mod extract;
 mod generation;
 mod id_space;
 mod publish;
-pub mod synth;
 #[cfg(any(test, fuzzing))]
 mod tests;
 

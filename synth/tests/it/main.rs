@@ -1,5 +1,6 @@
 //! The population generator: the same bytes for the same seed, valid and distinct people in realistic shares,
 //! and expectations that the decider meets although it was never asked for them.
+#![allow(clippy::unwrap_used)]
 
 mod plain;
 
@@ -9,13 +10,12 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use engine::{Care, Day, IdKind, Mobile, MobileKey, Person, PersonId, decide};
+use jiff::civil::{Date, date};
 use serde_json::{Value, json};
-use snapshots::synth::{
-    PEOPLE_MAX, SynthError, SynthOptions, SynthReport, TargetsOptions, synthesize, target_kinds,
-};
+use snapshots::BuildOptions;
+use synth::{PEOPLE_MAX, SynthError, SynthOptions, SynthReport, TargetsOptions, synthesize, target_kinds};
 use tempfile::TempDir;
 
-use crate::support::{build_with, mobile_key};
 use plain::{people, rows};
 
 struct Made {
@@ -28,14 +28,18 @@ fn as_of() -> Day {
     Day::from_jalali(1405, 9, 1).unwrap()
 }
 
+fn civil(day: Day) -> Date {
+    day.iso().to_string().parse().unwrap()
+}
+
 fn options(folder: &Path, people: u64, seed: u64, targets: Option<u64>) -> SynthOptions {
     let targets = targets.map(|count| TargetsOptions { path: folder.join("targets.ndjson"), count });
-    SynthOptions { people, seed, as_of: as_of(), out: folder.join("extract.csv"), targets }
+    SynthOptions { people, seed, as_of: civil(as_of()), out: folder.join("extract.csv"), targets }
 }
 
 fn make_as_of(as_of: Day, people: u64, seed: u64, targets: Option<u64>) -> Made {
     let folder = TempDir::new().unwrap();
-    let options = SynthOptions { as_of, ..options(folder.path(), people, seed, targets) };
+    let options = SynthOptions { as_of: civil(as_of), ..options(folder.path(), people, seed, targets) };
     let report = synthesize(&options, &|_| ()).unwrap();
     let extract = fs::read_to_string(&options.out).unwrap();
     let lines = options.targets.map(|targets| fs::read_to_string(targets.path).unwrap()).unwrap_or_default();
@@ -251,12 +255,15 @@ fn a_published_generation_meets_every_expectation() {
     let options = options(folder.path(), 100_000, 6, Some(10_000));
     let made = synthesize(&options, &|_| ()).unwrap();
     let snapshots = folder.path().join("snapshots");
-    let report = build_with(&options.out, &snapshots, |options| options.limits.max_rejected = 0.0).unwrap();
+    let key = MobileKey::new(1, [7; 32]);
+    let mut build = BuildOptions::new(&options.out, &snapshots, &key, as_of());
+    build.limits.max_rejected = 0.0;
+    let report = snapshots::build(&build).unwrap();
     assert_eq!((report.rows, report.entitlements, report.people), (made.rows, made.rows, made.people));
     assert_eq!((report.rejected, report.duplicates, report.incomplete), (0, 0, 0));
     let rules: Vec<&str> = report.warnings.keys().map(AsRef::as_ref).collect();
     assert_eq!(rules, ["bad_mobile"]);
-    let generation = snapshots::open_current(&snapshots, &[mobile_key()]).unwrap();
+    let generation = snapshots::open_current(&snapshots, &[key]).unwrap();
     let lines = fs::read_to_string(options.targets.unwrap().path).unwrap();
     for line in lines.lines() {
         let target: Value = serde_json::from_str(line).unwrap();
@@ -303,7 +310,7 @@ fn options_at_fault_are_refused_with_what_to_do() {
         check_refused(&SynthOptions { people, ..good.clone() }, "ask for 1 to 90000000");
     }
     for (year, month, day) in [(1999, 12, 31), (2059, 1, 1)] {
-        let as_of = Day::from_gregorian(year, month, day).unwrap();
+        let as_of = date(year, month, day);
         check_refused(&SynthOptions { as_of, ..good.clone() }, "choose a date within 2000-01-01..2058-12-31");
     }
     let targets = Some(TargetsOptions { path: good.out.clone(), count: 1 });

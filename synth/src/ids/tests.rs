@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     FOREIGN_LENGTHS, FOREIGN_UNISSUED, PLACE_QUOTA, PLACES, Registry, check_digit, place_shares, place_slots,
 };
-use crate::synth::draw::{Draw, Purpose};
+use crate::draw::{Draw, Purpose};
 
 /// National IDs of 90 million people, 4 % of them foreign.
 const NATIONAL_MAX: f64 = 90e6 * 0.96;

@@ -1,12 +1,22 @@
 //! Both calendars as tables, so that a row's dates are copied, not computed. Days are plain numbers here
 //! (`i32`, days since 1900-01-01), since drawing dates is arithmetic on them.
 
-use engine::Day;
+use icu_calendar::Date as CalendarDate;
+use icu_calendar::cal::Persian;
+use icu_calendar::types::RataDie;
+use jiff::ToSpan;
+use jiff::civil::{Date, date};
 
+/// Day number 0.
+const EPOCH: Date = date(1900, 1, 1);
+/// The same day, counted from 0001-01-01 as 1.
+const EPOCH_RATA_DIE: i64 = 693_596;
+/// The number of the last day, 2079-06-05: an extract has none beyond it.
+const LAST: i32 = 65_534;
 /// The first Jalali year that has a day in the range.
-const FIRST_YEAR: usize = 1278;
-/// Days of a Jalali year before its twelfth month.
-const DAYS_BEFORE_ESFAND: i32 = 6 * 31 + 5 * 30;
+const FIRST_YEAR: i32 = 1278;
+/// The last one.
+const LAST_YEAR: i32 = 1458;
 
 /// The text of each day, and the first day of each Jalali year.
 pub(super) struct Calendar {
@@ -15,13 +25,17 @@ pub(super) struct Calendar {
     year_starts: Vec<i32>,
 }
 
+/// The number of a day.
+pub(super) fn number(day: Date) -> i32 {
+    EPOCH.until(day).map_or(0, |span| span.get_days())
+}
+
 impl Calendar {
     pub(super) fn new() -> Self {
-        let days = || (0..=Day::MAX.number()).filter_map(Day::from_number);
         Calendar {
-            jalali: days().map(|day| ten_bytes(&day.jalali_text())).collect(),
-            iso: days().map(|day| ten_bytes(&day.iso())).collect(),
-            year_starts: (FIRST_YEAR as i32..).map_while(year_start).collect(),
+            jalali: (0..=LAST).map(|day| ten_bytes(&jalali_text(day))).collect(),
+            iso: EPOCH.series(1.day()).take(LAST as usize + 1).map(|day| ten_bytes(&day)).collect(),
+            year_starts: (FIRST_YEAR..=LAST_YEAR).filter_map(year_start).collect(),
         }
     }
 
@@ -53,11 +67,21 @@ impl Calendar {
     }
 }
 
-/// The number of 1 Farvardin of a Jalali year; negative for 1278, whose range begins on 11 Dey.
+fn jalali_text(day: i32) -> String {
+    let date = CalendarDate::from_rata_die(RataDie::new(EPOCH_RATA_DIE + i64::from(day)), Persian);
+    let (year, month, day) = (date.year().extended_year(), date.month().number(), date.day_of_month().0);
+    format!("{year:04}/{month:02}/{day:02}")
+}
+
+/// The number of a Jalali day, if there is one of that date; negative before the range.
+fn jalali_number(year: i32, month: u8, day: u8) -> Option<i32> {
+    let date = CalendarDate::try_new_persian(year, month, day).ok()?;
+    i32::try_from(date.to_rata_die().to_i64_date() - EPOCH_RATA_DIE).ok()
+}
+
+/// The number of 1 Farvardin of a Jalali year.
 fn year_start(year: i32) -> Option<i32> {
-    let nowruz = Day::from_jalali(year, 1, 1).map(|day| i32::from(day.number()));
-    let esfand = || Day::from_jalali(year, 12, 1).map(|day| i32::from(day.number()) - DAYS_BEFORE_ESFAND);
-    nowruz.or_else(esfand)
+    jalali_number(year, 1, 1)
 }
 
 fn ten_bytes(text: &impl std::fmt::Display) -> [u8; 10] {
@@ -69,11 +93,10 @@ fn ten_bytes(text: &impl std::fmt::Display) -> [u8; 10] {
 
 #[cfg(test)]
 mod tests {
-    use super::Calendar;
-    use engine::Day;
+    use super::{Calendar, jalali_number};
 
     fn day(year: i32, month: u8, day: u8) -> i32 {
-        i32::from(Day::from_jalali(year, month, day).unwrap().number())
+        jalali_number(year, month, day).unwrap()
     }
 
     #[track_caller]
@@ -92,13 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn anniversaries_agree_with_the_calendar_of_the_engine() {
+    fn anniversaries_are_dates_of_the_same_day_and_month() {
         let calendar = Calendar::new();
-        for number in (0..58_000u16).step_by(7) {
-            let (year, month, date) = Day::from_number(number).unwrap().jalali();
-            let plain =
-                Day::from_jalali(year + 19, month, date).or(Day::from_jalali(year + 20, 1, 1)).unwrap();
-            assert_eq!(calendar.turns_19(i32::from(number)), Some(i32::from(plain.number())));
+        for number in (0..58_000).step_by(7) {
+            let text = std::str::from_utf8(calendar.jalali(number)).unwrap();
+            let parts: Vec<i32> = text.split('/').map(|part| part.parse().unwrap()).collect();
+            let (year, month, date) = (parts[0], parts[1] as u8, parts[2] as u8);
+            let plain = jalali_number(year + 19, month, date).or(jalali_number(year + 20, 1, 1)).unwrap();
+            assert_eq!(calendar.turns_19(number), Some(plain));
         }
     }
 

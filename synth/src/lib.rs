@@ -23,7 +23,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use engine::Day;
+use jiff::civil::{Date, date};
 use thiserror::Error;
 
 use calendar::Calendar;
@@ -39,9 +39,9 @@ pub use targets::target_kinds;
 /// The largest population; the place quotas are proven for it.
 pub const PEOPLE_MAX: u64 = 90_000_000;
 /// The first as-of date: the oldest people are born in the calendar's first years.
-const AS_OF_MIN: (i32, u8, u8) = (2000, 1, 1);
+const AS_OF_MIN: Date = date(2000, 1, 1);
 /// The last as-of date: today's newborn sons turn 19 in the calendar's last years.
-const AS_OF_MAX: (i32, u8, u8) = (2058, 12, 31);
+const AS_OF_MAX: Date = date(2058, 12, 31);
 /// Bytes of rows that are written at once.
 const BUFFER_LEN: usize = 1 << 20;
 /// Second entitlements that come from elsewhere, per mille; their rows stand far from the person's first.
@@ -57,7 +57,7 @@ pub struct SynthOptions {
     /// Another seed makes other people.
     pub seed: u64,
     /// The date for which the archetypes hold: who is covered on it, who is not and why.
-    pub as_of: Day,
+    pub as_of: Date,
     /// The extract; replaced when it is there.
     pub out: PathBuf,
     /// A sample of inquiries, when wanted.
@@ -93,8 +93,8 @@ pub enum SynthError {
     #[error("cannot make {0} people: ask for 1 to {PEOPLE_MAX}")]
     People(u64),
     /// An as-of date for which births or birthdays would lie outside of the calendar.
-    #[error("cannot make a population as of {0:?}: choose a date within 2000-01-01..2058-12-31")]
-    AsOf(Day),
+    #[error("cannot make a population as of {0}: choose a date within 2000-01-01..2058-12-31")]
+    AsOf(Date),
     /// The extract and the targets would be one file.
     #[error("the targets would overwrite the extract {}: give them another file", .0.display())]
     SameFile(PathBuf),
@@ -118,7 +118,7 @@ pub fn synthesize(
 ) -> Result<SynthReport, SynthError> {
     check(options)?;
     let calendar = Calendar::new();
-    let as_of = i32::from(options.as_of.number());
+    let as_of = calendar::number(options.as_of);
     let mut families = Families {
         draw: Draw::new(options.seed, Purpose::Population),
         registry: Registry::new(&mut Draw::new(options.seed, Purpose::Identifiers)),
@@ -163,7 +163,7 @@ impl<'a> Sample<'a> {
     ) -> Result<Self, SynthError> {
         let out = BufWriter::new(File::create(&wanted.path).map_err(failed(&wanted.path))?);
         let draw = Draw::new(options.seed, Purpose::Targets);
-        let as_of = i32::from(options.as_of.number());
+        let as_of = calendar::number(options.as_of);
         let sampler = Sampler::new(out, draw, calendar, as_of, options.people, wanted.count);
         Ok(Sample { sampler, path: &wanted.path })
     }
@@ -173,9 +173,7 @@ fn check(options: &SynthOptions) -> Result<(), SynthError> {
     if !(1..=PEOPLE_MAX).contains(&options.people) {
         return Err(SynthError::People(options.people));
     }
-    let limit = |(year, month, day)| Day::from_gregorian(year, month, day);
-    let late = limit(AS_OF_MAX).is_some_and(|max| options.as_of > max);
-    if late || limit(AS_OF_MIN).is_some_and(|min| options.as_of < min) {
+    if !(AS_OF_MIN..=AS_OF_MAX).contains(&options.as_of) {
         return Err(SynthError::AsOf(options.as_of));
     }
     if options.targets.as_ref().is_some_and(|targets| targets.path == options.out) {
