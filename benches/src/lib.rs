@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use engine::{Care, Day, IdKind, MobileKey, Notices, PersonId, Reason};
 use ledger::{Channel, Entry, Language, LedgerKeys, Month, Outcome, ProviderId, RULES_VERSION};
-use snapshots::synth::{SynthOptions, TargetsOptions, synthesize};
 use snapshots::{BuildOptions, Generation, build, open_current};
+use synth::{SynthOptions, TargetsOptions, synthesize};
 
 /// Another seed makes other people; results are comparable under one seed only.
 pub const SEED: u64 = 1405;
@@ -84,7 +84,7 @@ impl Population {
     fn make(&self, people: u64) {
         fs::create_dir_all(&self.dir).expect("the target folder can be written");
         let targets = TargetsOptions { path: self.targets(), count: TARGETS };
-        let (out, as_of) = (self.extract(), as_of());
+        let (out, as_of) = (self.extract(), as_of().iso().to_string().parse().expect("a day"));
         let options = SynthOptions { people, seed: SEED, as_of, out, targets: Some(targets) };
         synthesize(&options, &|_| {}).expect("the target folder can be written");
         build_into(&self.extract(), &self.snapshots());

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Deserialize;
-use snapshots::synth::{SynthOptions, TargetsOptions, synthesize};
 use snapshots::{BuildOptions, build};
+use synth::{SynthOptions, TargetsOptions, synthesize};
 use tracing::level_filters::LevelFilter;
 
 use super::options::{self, CommandError};
@@ -128,7 +128,13 @@ fn make(layout: &Layout, people: u64) -> Result<(), CommandError> {
     write_key(layout)?;
     let extract = layout.path("extract.csv");
     let targets = TargetsOptions { path: layout.targets(), count: TARGETS };
-    let synth = SynthOptions { people, seed: SEED, as_of, out: extract.clone(), targets: Some(targets) };
+    let synth = SynthOptions {
+        people,
+        seed: SEED,
+        as_of: options::civil(as_of),
+        out: extract.clone(),
+        targets: Some(targets),
+    };
     let bar = Bar::new("making people", people);
     synthesize(&synth, &|done| bar.set(done))?;
     bar.finish();

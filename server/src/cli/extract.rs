@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use engine::Day;
-use snapshots::synth::{SynthOptions, TargetsOptions, synthesize};
+use synth::{SynthOptions, TargetsOptions, synthesize};
 
 use super::options::{self, CommandError};
 use super::output;
@@ -44,7 +44,7 @@ pub(super) fn run(command: ExtractCommand) -> Result<(), CommandError> {
     let options = SynthOptions {
         people: args.people,
         seed: args.seed,
-        as_of: args.as_of,
+        as_of: options::civil(args.as_of),
         out: args.out,
         targets: args.targets.map(|path| TargetsOptions { path, count }),
     };

@@ -10,8 +10,8 @@ use std::str::FromStr;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use engine::{Day, IdKind};
-use snapshots::synth::PEOPLE_MAX;
 use snapshots::{GenerationName, PublicKey, Store, read_current};
+use synth::PEOPLE_MAX;
 
 /// The snapshots folder.
 #[derive(Args)]
@@ -45,6 +45,12 @@ pub(super) fn people() -> RangedU64ValueParser {
 /// Reads a date argument, Jalali or Gregorian.
 pub(super) fn day(text: &str) -> Result<Day, engine::DateError> {
     Day::parse(text)
+}
+
+/// The same day for `synth`, which shares no code with the engine.
+pub(super) fn civil(day: Day) -> jiff::civil::Date {
+    let (year, month, day) = day.gregorian();
+    jiff::civil::date(year as i16, month as i8, day as i8)
 }
 
 /// Reads the kind of an ID.

@@ -4,9 +4,10 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use engine::FileDigest;
 use memchr::{memchr, memchr_iter, memchr2};
 
-use super::{ExtractError, SourceDigest};
+use super::error::ExtractError;
 
 /// Bytes read before rows are cut: large enough to spread over cores, small enough for their caches.
 const BLOCK_LEN: usize = 2 << 20;
@@ -73,8 +74,8 @@ impl<R: Read> BlockReader<R> {
     }
 
     /// Length and digest of what was read: of the whole file, once the iterator has ended without error.
-    pub(crate) fn source_digest(&self) -> SourceDigest {
-        SourceDigest { blake3: self.digest.finalize(), len: self.digest.count() }
+    pub(crate) fn source_digest(&self) -> FileDigest {
+        FileDigest { len: self.digest.count(), blake3: *self.digest.finalize().as_bytes() }
     }
 
     fn next_block(&mut self) -> Result<Option<Block>, ExtractError> {

@@ -2,8 +2,8 @@
 
 use engine::clean_cell;
 
-use super::row::RowCells;
-use super::{Cells, ExtractError};
+use super::cells::Cells;
+use super::error::ExtractError;
 
 /// A column of the extract (PRODUCT.md section 2), in the order in which a row is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,12 @@ impl Column {
             | Column::Branch => false,
         }
     }
+}
+
+/// One row of the extract with all its columns, in whatever form they are stored.
+pub(crate) trait RowCells {
+    /// The cell of that column, as it stands; empty where there is nothing.
+    fn cell(&self, column: Column) -> &str;
 }
 
 /// Where each column stands among these names. Unknown columns are passed over, in whatever number.

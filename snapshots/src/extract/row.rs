@@ -7,13 +7,7 @@ use engine::{
     PersonId, PersonIdError, Relation, clean_cell, nineteenth_birthday,
 };
 
-use super::header::Column;
-
-/// One row of the extract with all its columns, in whatever form they are stored.
-pub(crate) trait RowCells {
-    /// The cell of that column, as it stands; empty where there is nothing.
-    fn cell(&self, column: Column) -> &str;
-}
+use super::header::{Column, RowCells};
 
 /// Why a row is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

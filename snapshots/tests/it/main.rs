@@ -15,4 +15,3 @@ mod rows;
 mod same_rows;
 mod states;
 mod support;
-mod synth;

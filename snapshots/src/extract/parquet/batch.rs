@@ -4,13 +4,13 @@ use parquet::errors::ParquetError;
 use rayon::prelude::*;
 
 use super::column::{ColumnDecoder, ColumnFault, ColumnText};
-use super::{ParquetExtract, RowGroupColumn, caught};
-use crate::extract::ExtractError;
-use crate::extract::header::{COLUMNS, Column};
-use crate::extract::row::RowCells;
+use super::file::{ParquetExtract, caught};
+use super::place::RowGroupColumn;
+use crate::extract::error::ExtractError;
+use crate::extract::header::{COLUMNS, Column, RowCells};
 
 /// Rows of a batch at most: enough to spread over cores, in some 20 MB.
-pub(crate) const BATCH_ROWS_MAX: u64 = 1 << 17;
+const BATCH_ROWS_MAX: u64 = 1 << 17;
 
 /// Some whole rows, column by column.
 pub(crate) struct Batch {
@@ -55,7 +55,7 @@ pub(crate) struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(extract: &'a ParquetExtract) -> Batches<'a> {
+    pub(crate) fn new(extract: &'a ParquetExtract) -> Batches<'a> {
         Batches { extract, next_group: 0, decoders: Vec::new(), rows_left: 0, next_line: 2 }
     }
 
@@ -112,9 +112,11 @@ impl<'a> Batches<'a> {
         match fault {
             ColumnFault::Pages(source) => pages_error(self.place(column), source),
             ColumnFault::InvalidUtf8(row) => ExtractError::InvalidUtf8 { line: self.next_line + row as u64 },
-            ColumnFault::TooLong => {
-                ExtractError::CellsTooLong { line: self.next_line, column: column.name() }
-            }
+            ColumnFault::TooLong => ExtractError::CellsTooLong {
+                line: self.next_line,
+                column: column.name(),
+                rows: BATCH_ROWS_MAX,
+            },
         }
     }
 }

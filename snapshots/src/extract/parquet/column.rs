@@ -8,9 +8,9 @@ use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::Source;
 use super::pages::CheckedPages;
 use super::schema::{Form, Plan};
+use super::source::Source;
 
 /// Values that are decoded before they become text: each takes 32 bytes until then.
 const VALUES_MAX: usize = 4096;

@@ -4,7 +4,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::ParquetExtract;
+use super::batch::Batches;
+use super::file::ParquetExtract;
 use crate::extract::ExtractError;
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -15,7 +16,7 @@ fn fixture(name: &str) -> Vec<u8> {
 fn decode(path: &PathBuf, bytes: &[u8]) -> Result<usize, ExtractError> {
     fs::write(path, bytes).unwrap();
     let extract = ParquetExtract::open(path, File::open(path).unwrap())?;
-    let mut batches = extract.batches();
+    let mut batches = Batches::new(&extract);
     let mut rows = 0;
     while let Some(batch) = batches.next_batch()? {
         rows += batch.rows();

@@ -6,8 +6,8 @@ use std::io::Read;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::source::{MAGIC, Source};
 use super::thrift::{I32, LIST, STRUCT, Thrift, damaged};
-use super::{MAGIC, Source};
 
 /// The length of the metadata and the magic.
 const TAIL_LEN: u64 = 8;

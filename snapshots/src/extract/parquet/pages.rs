@@ -10,10 +10,10 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::Source;
 use super::delta::check_delta;
 use super::page_size::PageSizes;
 use super::schema::Plan;
+use super::source::Source;
 use super::thrift::damaged;
 
 /// Reads pages from the first to the last.

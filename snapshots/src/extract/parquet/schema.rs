@@ -4,8 +4,8 @@
 use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as Physical};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type};
 
-use super::super::header::{COLUMNS, Column, find_columns};
-use crate::extract::ExtractError;
+use crate::extract::error::ExtractError;
+use crate::extract::header::{COLUMNS, Column, find_columns};
 
 /// How the cells of a column are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

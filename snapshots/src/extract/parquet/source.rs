@@ -8,11 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use engine::FileDigest;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use storage::Seen;
 
-use crate::extract::{ExtractError, SourceDigest};
+use crate::extract::error::ExtractError;
+
+/// What a Parquet file begins and ends with.
+pub(crate) const MAGIC: &[u8; 4] = b"PAR1";
+/// The same of one whose footer is encrypted.
+pub(crate) const MAGIC_ENCRYPTED: &[u8; 4] = b"PARE";
 
 /// Headers of pages are some dozens of bytes; their statistics may be longer.
 const HEADER_BUFFER_LEN: usize = 1 << 10;
@@ -40,11 +46,11 @@ impl Source {
     }
 
     /// Length and digest of the whole file.
-    pub(crate) fn digest(&self) -> Result<SourceDigest, ExtractError> {
+    pub(crate) fn digest(&self) -> Result<FileDigest, ExtractError> {
         let mut hasher = blake3::Hasher::new();
         let mut reader = BufReader::with_capacity(DIGEST_LEN, self.reader_at(0));
         hasher.update_reader(&mut reader).map_err(self.io_error())?;
-        Ok(SourceDigest { blake3: hasher.finalize(), len: hasher.count() })
+        Ok(FileDigest { len: hasher.count(), blake3: *hasher.finalize().as_bytes() })
     }
 
     /// Rows and digest are read apart, and must be of the same bytes.
