@@ -85,6 +85,10 @@ fn framed(response: &Response<'_, '_>, status: u16, head_len: usize) -> Result<H
 pub(crate) fn unchunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, HeadError> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {
+        // httparse takes a line without digits for a size of zero.
+        if bytes.get(at).is_some_and(|byte| !byte.is_ascii_hexdigit()) {
+            return Err(HeadError::Malformed);
+        }
         let (line_len, size) = match parse_chunk_size(&bytes[at..]).map_err(|_| HeadError::Malformed)? {
             Status::Complete((len, size)) => (len, size),
             Status::Partial => return Ok(None),

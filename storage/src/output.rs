@@ -4,9 +4,22 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::owner::{Like, give_to_folder_owner};
 use crate::replace::{is_in_place, resolve};
+
+/// What is being written beside its place, for a signal that ends the process meanwhile.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn unfinished(change: impl FnOnce(&mut Vec<PathBuf>)) {
+    change(&mut UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// Removes what is written of every output that is not finished: the process is about to end.
+pub fn discard_unfinished() {
+    unfinished(|paths| paths.drain(..).for_each(|path| drop(fs::remove_file(path))));
+}
 
 /// A result's file. A regular one is written beside its place and gets its name with [`Output::finish`]; dropped before,
 /// it leaves nothing. A device or a FIFO is written in place.
@@ -56,6 +69,7 @@ impl Output {
         if let (Some(file), Some((beside, path))) = (self.file.take(), self.beside.as_ref()) {
             file.sync_all()?;
             fs::rename(beside, path)?;
+            unfinished(|paths| paths.retain(|written| written != beside));
             self.beside = None;
         }
         Ok(())
@@ -77,6 +91,7 @@ fn open(path: &Path, mode: u32) -> io::Result<Output> {
     let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?.to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    unfinished(|paths| paths.push(beside.clone()));
     let output = Output { file: Some(file), beside: Some((beside.clone(), path)) };
     let file = output.file.as_ref().expect("it was just opened");
     match before {
@@ -100,6 +115,7 @@ impl Drop for Output {
     fn drop(&mut self) {
         if let Some((beside, _)) = &self.beside {
             let _ = fs::remove_file(beside); // Half a result is none.
+            unfinished(|paths| paths.retain(|written| written != beside));
         }
     }
 }

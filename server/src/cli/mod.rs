@@ -21,10 +21,15 @@ mod snapshot;
 mod store;
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
+use std::thread;
 
 use clap::error::ContextValue;
 use clap::{CommandFactory, Error, Parser, Subcommand};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use options::CommandError;
 
@@ -84,6 +89,9 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    if let Err(error) = end_whole_on_signals(&cli.command) {
+        output::note(&format!("signals end this command as they end any: {error}"));
+    }
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -91,6 +99,23 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             error.exit_code()
         }
     }
+}
+
+/// From now on SIGINT, SIGTERM and SIGHUP end a command with a word, and without half a result beside its place. Those that
+/// serve drain instead; what a build or the ledger has begun, the next command clears away or goes on with.
+fn end_whole_on_signals(command: &Command) -> io::Result<()> {
+    if matches!(command, Command::Serve(_) | Command::Demo(_)) {
+        return Ok(());
+    }
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let end = move || {
+        if let Some(signal) = signals.forever().next() {
+            storage::discard_unfinished();
+            output::note("error: ended by a signal before it was done; run the command again");
+            let _ = emulate_default_handler(signal); // Ends the process, as that signal ends any.
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(end).map(drop)
 }
 
 fn parse(args: Vec<OsString>) -> Result<Cli, Error> {

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use snapshots::BuildError;
+use snapshots::{BuildError, Progress};
 
-use crate::support::{HEADER, build_bytes, build_rows};
+use crate::support::{HEADER, build_bytes, build_rows, build_with};
 
 const GOOD: &str = "N,0499370899,insured,self,,1400/01/01,,,,,,09121234567,1";
 
@@ -165,4 +165,26 @@ fn line_breaks_bom_and_a_missing_last_one_do_not_matter() {
     ] {
         assert_eq!(build_bytes(extract.as_bytes()).1.unwrap().generation, expected, "{extract:?}");
     }
+}
+
+/// An exporter that still writes would have some of the people published as all of them.
+#[test]
+fn an_extract_that_grows_while_it_is_read_publishes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, snapshots) = (dir.path().join("extract.csv"), dir.path().join("snapshots"));
+    let row = "N,0499370899,insured,self,,2020-01-01,,,,,,,\n";
+    std::fs::write(&path, format!("{HEADER}\n{row}")).unwrap();
+    let exporter = path.clone();
+    let append = move |_: Progress| {
+        let mut file = std::fs::File::options().append(true).open(&exporter).unwrap();
+        std::io::Write::write_all(&mut file, row.as_bytes()).unwrap();
+    };
+    let append: &'static (dyn Fn(Progress) + Sync) = Box::leak(Box::new(append));
+    let error = build_with(&path, &snapshots, |options| {
+        options.accept = Some("a test".to_owned());
+        options.progress = append;
+    });
+    let told = error.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(told.contains("was changed while it was read"), "{told}");
+    assert!(!snapshots.join("CURRENT").exists());
 }

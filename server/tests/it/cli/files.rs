@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::{Folder, words};
 
@@ -113,4 +113,27 @@ fn results_go_into_devices_and_into_no_folder_that_is_missing() {
     assert!(!Path::new("/dev/null").metadata().unwrap().is_file(), "the device is one still");
     let missing = synth("no/folder/extract.csv");
     assert!(missing.code == Some(1) && missing.stderr.contains("no/folder/extract.csv"), "{missing:?}");
+}
+
+/// Somebody ends a long command: nothing half-written stays, and a word says so.
+#[test]
+fn a_signal_ends_a_long_command_without_half_a_result() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let folder = Folder::new();
+        let child = super::program()
+            .current_dir(folder.root())
+            .args(words("extract synth --people 50000000 --seed 1 --out extract.csv"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let files = || fs::read_dir(folder.root()).unwrap().count();
+        crate::site::wait_until("it has begun to write", || files() == 1);
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code().is_none() && told.contains("ended by a signal"), "{signal}: {told}");
+        assert_eq!(files(), 0, "{signal}");
+    }
 }
