@@ -173,10 +173,10 @@ fn an_extract_that_grows_while_it_is_read_publishes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (path, snapshots) = (dir.path().join("extract.csv"), dir.path().join("snapshots"));
     let row = "N,0499370899,insured,self,,2020-01-01,,,,,,,\n";
-    std::fs::write(&path, format!("{HEADER}\n{row}")).unwrap();
+    fs::write(&path, format!("{HEADER}\n{row}")).unwrap();
     let exporter = path.clone();
     let append = move |_: Progress| {
-        let mut file = std::fs::File::options().append(true).open(&exporter).unwrap();
+        let mut file = fs::File::options().append(true).open(&exporter).unwrap();
         std::io::Write::write_all(&mut file, row.as_bytes()).unwrap();
     };
     let append: &'static (dyn Fn(Progress) + Sync) = Box::leak(Box::new(append));
