@@ -31,11 +31,17 @@ impl Like {
     }
 }
 
-/// Gives what was just made at `path` to the owner and the group of its folder.
+/// Gives what was just made at `path` to the owner and the group of its folder, where root made it. Other users keep what
+/// they make: they may give nothing away. What a symbolic link or a second name leads to was not made here, and stays.
 ///
 /// # Errors
-/// When this user may not; the message says as whom to run the command.
+/// When the system refuses.
 pub fn give_to_folder_owner(file: &File, path: &Path) -> io::Result<()> {
+    let own = file.metadata()?;
+    let has_other_name = path.is_symlink() || (!own.is_dir() && own.nlink() > 1);
+    if has_other_name || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
     let folder = folder_of(path).metadata()?;
     give(file, folder.uid(), folder.gid())
 }
