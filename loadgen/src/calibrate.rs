@@ -48,14 +48,14 @@ pub(crate) fn calibrate(
     let trying = Trying {
         run: &mut |rate| tries.at(rate),
         seconds: &|rate| tries.seconds(rate),
-        // A signal leaves no time for another try.
-        elapsed: &|| if stop::is_asked() { Duration::MAX } else { started.elapsed() },
+        elapsed: &|| started.elapsed(),
+        is_ended: &stop::is_asked,
     };
     let mut searcher = Searcher::new(search, trying, tell);
     let ceiling_per_s = searcher.bracket()?.low_per_s;
     Ok(CalibrationResult {
         provenance: provenance(scenario, setup.seed, started_at),
-        verdict: Some(verdict(&floor, ceiling_per_s)),
+        verdict: Some(verdict(&floor, ceiling_per_s, stop::is_asked())),
         ceiling_per_s,
         floor_us: floor.total.latency_us.summary(),
         lateness_us: floor.lateness_us.summary(),
@@ -66,7 +66,11 @@ pub(crate) fn calibrate(
 }
 
 /// A floor that a distrusted client measured is none, and one that could be trusted at no rate has no ceiling.
-fn verdict(floor: &RunResult, ceiling_per_s: Option<f64>) -> VerdictFacts {
+fn verdict(floor: &RunResult, ceiling_per_s: Option<f64>, is_ended: bool) -> VerdictFacts {
+    if is_ended {
+        let reasons = vec!["it was ended early: neither floor nor ceiling is known".to_owned()];
+        return VerdictFacts { verdict: Verdict::Invalid, reasons };
+    }
     let mut reasons = Vec::new();
     if !floor.client.trusted {
         reasons.push(
@@ -94,12 +98,14 @@ mod tests {
             floor.verdict.reasons = vec!["stage 1: the client itself was late".to_owned()];
             floor
         };
-        let good = verdict(&floor(true), Some(60_000.0));
+        let good = verdict(&floor(true), Some(60_000.0), false);
         assert_eq!(good, VerdictFacts { verdict: Verdict::Met, reasons: Vec::new() });
-        let bad = verdict(&floor(false), Some(60_000.0));
+        let bad = verdict(&floor(false), Some(60_000.0), false);
         assert_eq!(bad.verdict, Verdict::Invalid);
         assert!(bad.reasons[0].contains("while the floor was measured"), "{bad:?}");
         assert_eq!(bad.reasons[1], "the floor, stage 1: the client itself was late");
-        assert_eq!(verdict(&floor(true), None).verdict, Verdict::Invalid);
+        assert_eq!(verdict(&floor(true), None, false).verdict, Verdict::Invalid);
+        let ended = verdict(&floor(true), Some(60_000.0), true);
+        assert!(ended.verdict == Verdict::Invalid && ended.reasons[0].contains("ended early"), "{ended:?}");
     }
 }

@@ -225,7 +225,10 @@ fn compare_command(
             (stored_runs(&files)?, Some(files))
         }
     };
-    let result = compared(&runs, files.as_ref(), args.allow_different)?;
+    let mut result = compared(&runs, files.as_ref(), args.allow_different)?;
+    if stop::is_asked() {
+        result.notes.push(format!("ended early, after {} turns", runs.len()));
+    }
     let verdict = result.a.verdict.max(result.b.verdict);
     let verdict = if verdict == Verdict::Invalid { Verdict::Invalid } else { Verdict::Met };
     write(outputs, result, verdict, out)
@@ -291,6 +294,7 @@ fn live_rounds(
         let _ = writeln!(notes, "{side}: {word}, p99 {} µs", result.total.latency_us.summary().p99);
         runs.push((is_b, result));
     }
+    runs.truncate(runs.len() / 2 * 2); // A B B A: each pair has both.
     Ok(runs)
 }
 

@@ -101,6 +101,8 @@ pub(crate) struct Trying<'a> {
     pub(crate) seconds: &'a dyn Fn(f64) -> f64,
     /// Since the start of the search.
     pub(crate) elapsed: &'a dyn Fn() -> Duration,
+    /// Whether somebody ended the search: what was under way then is no try.
+    pub(crate) is_ended: &'a dyn Fn() -> bool,
 }
 
 /// A search under way.
@@ -134,11 +136,15 @@ impl<'a> Searcher<'a> {
     /// One try, unless it and what must still follow do not fit into the budget.
     fn attempt(&mut self, phase: StepPhase, rate: f64, reserve_s: f64) -> Result<Option<Found>, RunError> {
         let (begun_s, takes_s) = (self.elapsed_s(), (self.trying.seconds)(rate));
-        if begun_s + takes_s + reserve_s > self.search.budget.as_secs_f64() {
+        if (self.trying.is_ended)() || begun_s + takes_s + reserve_s > self.search.budget.as_secs_f64() {
             self.out_of_time = true;
             return Ok(None);
         }
         let result = (self.trying.run)(rate)?;
+        if (self.trying.is_ended)() {
+            self.out_of_time = true;
+            return Ok(None);
+        }
         self.overrun_s = self.overrun_s.max(self.elapsed_s() - begun_s - takes_s);
         let found = Found::of(&result);
         self.tried.push((rate, found));
@@ -344,8 +350,8 @@ pub(crate) fn search(
     let trying = Trying {
         run: &mut |rate| tries.at(rate),
         seconds: &|rate| tries.seconds(rate),
-        // A signal leaves no time for another try.
-        elapsed: &|| if stop::is_asked() { Duration::MAX } else { started.elapsed() },
+        elapsed: &|| started.elapsed(),
+        is_ended: &stop::is_asked,
     };
     let mut searcher = Searcher::new(search, trying, tell);
     let outcome = searcher.find(setup.seed)?;

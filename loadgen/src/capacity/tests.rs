@@ -45,7 +45,7 @@ fn with_tries<T>(
         Ok(result.clone())
     };
     let elapsed = || Duration::from_secs_f64(spent.get());
-    let trying = Trying { run: &mut run, seconds: &|_| 10.0, elapsed: &elapsed };
+    let trying = Trying { run: &mut run, seconds: &|_| 10.0, elapsed: &elapsed, is_ended: &|| false };
     let mut tell = |_: &CapacityStep| {};
     let mut searcher = Searcher::new(search, trying, &mut tell);
     let done = work(&mut searcher);

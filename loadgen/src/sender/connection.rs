@@ -187,6 +187,7 @@ impl Connection {
         if let Some(head) = parse_head(received)? {
             let rest = &received[head.head_len..];
             let (body_len, answer_len) = match head.body {
+                BodyEnd::Length(len) if len > BODY_BYTES_MAX => return Err(LinkError::AnswerTooLarge),
                 BodyEnd::Length(len) => (len, head.head_len + len),
                 BodyEnd::Close if at_end => (rest.len(), self.filled),
                 BodyEnd::Close => (0, usize::MAX),

@@ -183,6 +183,14 @@ mod tests {
     }
 
     #[test]
+    fn a_long_page_is_read_whole() {
+        let page = "a 1\n".repeat(100_000);
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+        let (found, _) = fetched(move |stream| stream.write_all(answer.as_bytes()).unwrap());
+        assert_eq!(found.unwrap(), page);
+    }
+
+    #[test]
     fn a_page_that_a_balancer_compressed_is_read() {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(b"a 1\n").unwrap();
