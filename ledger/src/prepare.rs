@@ -74,6 +74,8 @@ struct State {
     /// How long the next segment's file is, also while it is made longer.
     ready_bytes: u64,
     failed: Option<io::Error>,
+    /// The last attempt failed, and was logged.
+    failing: bool,
     /// Somebody waits for the next file.
     urgent: bool,
     trims: Vec<(Arc<Segment>, u64)>,
@@ -146,8 +148,7 @@ impl Preparer {
         state.urgent = true;
         loop {
             // As far as it has come: a file that is shorter than it was to be is full sooner.
-            let (_, wanted) = state.wanted.expect("asked for before");
-            if state.ready_bytes >= wanted.min(LEN_AT_ONCE)
+            if state.can_be_taken()
                 && let Some(ready) = state.ready.take()
             {
                 (state.wanted, state.written_bytes, state.ready_bytes) = (None, 0, 0);
@@ -225,6 +226,12 @@ enum Job {
 }
 
 impl State {
+    /// Whether the file is long enough for a segment.
+    fn can_be_taken(&self) -> bool {
+        let wanted = self.wanted.map_or(0, |(_, wanted)| wanted);
+        self.ready_bytes >= wanted.min(LEN_AT_ONCE)
+    }
+
     /// How long the next segment's file is to be by now, if that is a step more than it is.
     fn step_due(&self) -> Option<(u32, u64)> {
         let (number, wanted) = self.wanted?;
@@ -254,8 +261,8 @@ impl Inner {
                     }
                 }
                 Job::Grow(begun, number, len_bytes) => {
-                    let grown = begun.map_or_else(|| self.begin(number), Ok);
-                    self.grown(grown.and_then(|begun| grow(begun, len_bytes)));
+                    let begun = begun.map_or_else(|| self.begin(number), Ok);
+                    self.grown(begun.map_err(|error| (None, error)).and_then(|begun| grow(begun, len_bytes)));
                 }
                 Job::End(unused) => return self.tidy(unused),
             }
@@ -284,13 +291,12 @@ impl Inner {
     }
 
     /// Puts the file where it can be taken, and lets the disk rest.
-    fn grown(&self, grown: io::Result<Ready>) {
+    fn grown(&self, grown: Result<Ready, NotGrown>) {
         let mut state = self.state.lock();
-        let is_short = grown.is_err();
-        let was_short = self.shortage.swap(is_short, Ordering::Relaxed);
+        let failed = grown.is_err();
         let rest = match grown {
             Ok(ready) => {
-                if was_short {
+                if std::mem::take(&mut state.failing) {
                     tracing::info!("the ledger's next segment can be prepared again");
                 }
                 state.ready_bytes = ready.len_bytes;
@@ -299,24 +305,28 @@ impl Inner {
                 state.failed = None;
                 PAUSE
             }
-            Err(error) => {
-                if !was_short {
+            Err((kept, error)) => {
+                if !std::mem::replace(&mut state.failing, true) {
                     tracing::error!(
                         %error,
                         "the ledger's next segment cannot be prepared, and is tried again; free disk space, or raise \
                          the limit of open files"
                     );
                 }
-                state.ready_bytes = 0;
+                state.ready_bytes = kept.as_ref().map_or(0, |kept| kept.len_bytes);
+                state.ready = kept;
                 state.failed = Some(error);
                 RETRY_PAUSE
             }
         };
+        // While it grows again there is none until it can be taken.
+        let was_short = self.shortage.load(Ordering::Relaxed);
+        self.shortage.store((failed || was_short) && !state.can_be_taken(), Ordering::Relaxed);
         self.changed.notify_all();
         let until = Instant::now() + rest;
         // A file that was taken leaves the next one to be begun at once: should it fail, that is known in time.
         while !state.ended
-            && (is_short || (!state.urgent && state.ready.is_some()))
+            && (failed || (!state.urgent && state.ready.is_some()))
             && !self.changed.wait_until(&mut state, until).timed_out()
         {}
     }
@@ -338,7 +348,7 @@ impl Inner {
         let mut ready = self.begin(number)?;
         while ready.len_bytes < len_bytes {
             let step = (ready.len_bytes + STEP_LEN).min(len_bytes);
-            ready = grow(ready, step)?;
+            ready = grow(ready, step).map_err(|(_, error)| error)?;
         }
         Ok(ready)
     }
@@ -360,10 +370,16 @@ pub(crate) fn unfinished(number: u32) -> String {
     format!("{}{UNFINISHED}", segment_name(number))
 }
 
-/// Zeros up to a length, on stable storage.
-fn grow(mut ready: Ready, len_bytes: u64) -> io::Result<Ready> {
-    write_zeros(ready.file.as_ref(), ready.len_bytes, len_bytes)?;
-    ready.file.sync_data()?;
+/// Why a file did not grow, and the file as far as it is on stable storage, if it can still be trusted.
+type NotGrown = (Option<Ready>, io::Error);
+
+/// Zeros up to a length, on stable storage. After a failed write the file is what it was, and grows on from there; after a
+/// failed sync it is not trusted any more.
+fn grow(mut ready: Ready, len_bytes: u64) -> Result<Ready, NotGrown> {
+    if let Err(error) = write_zeros(ready.file.as_ref(), ready.len_bytes, len_bytes) {
+        return Err((Some(ready), error));
+    }
+    ready.file.sync_data().map_err(|error| (None, error))?;
     ready.len_bytes = len_bytes;
     Ok(ready)
 }
@@ -406,6 +422,32 @@ mod tests {
         wait_for(&preparer, |state| state.ready_bytes == LEN_AT_ONCE && state.ready.is_some());
         assert!(preparer.inner.state.lock().failed.is_none());
         assert_eq!(preparer.take().unwrap().len_bytes, LEN_AT_ONCE);
+    }
+
+    /// There is some room, but not enough. The file must not be begun again and again, nor the shortage come and go.
+    #[test]
+    fn a_disk_with_some_room_is_one_steady_shortage() {
+        for (room, short) in [(300 << 10, true), (3 << 20, false)] {
+            let (disk, keys) = (SimDisk::new(), Arc::new(some_keys()));
+            let marks = mark_file(&disk);
+            let preparer = Preparer::start(Arc::new(disk.clone()), keys, || 1, marks, true).unwrap();
+            let used: usize = disk.names().iter().map(|name| disk.contents(name).len()).sum();
+            disk.set_capacity(Some(used + room));
+            preparer.want(9, 8 << 20);
+            preparer.inner.state.lock().written_bytes = 8 << 20;
+            wait_for(&preparer, |state| state.failing);
+            let reached = preparer.inner.state.lock().ready_bytes;
+            assert!(reached > 0, "{room}: what fits stays");
+            for _ in 0..30 {
+                sleep(Duration::from_millis(20));
+                assert_eq!(preparer.shortage().load(super::Ordering::Relaxed), short, "{room}");
+                let now = preparer.inner.state.lock().ready_bytes;
+                assert!(now >= reached, "{room}: it never begins again, {now} after {reached}");
+            }
+            disk.set_capacity(None);
+            wait_for(&preparer, |state| !state.failing && state.ready_bytes == 8 << 20);
+            assert!(!preparer.shortage().load(super::Ordering::Relaxed));
+        }
     }
 
     /// How long the next file becomes once that much of the present segment is written.

@@ -19,6 +19,7 @@ use signal_hook::iterator::Signals;
 use storage::Seen;
 use thiserror::Error;
 
+use crate::clock::Clock;
 use crate::edge::{self, DescriptorsError, Fault, Listening};
 use crate::http::{Admin, State, configure, configure_admin};
 use crate::idempotency::{Keys, Upkeep};
@@ -199,6 +200,8 @@ where
         mobile_keys: parts.mobile_keys,
         public_keys: settings.public_keys.clone(),
         memory_mode: settings.memory_mode,
+        clock: Clock::reading(state.ledger.clock_ms()),
+        as_of_age_days_max: settings.as_of_age_days_max,
     };
     let keeper = Keeper::new(served, source, Memory::new(settings.generations_memory_bytes));
     let generations = follow_current(keeper).map_err(ServeError::Start)?;

@@ -14,5 +14,5 @@ mod replace;
 
 pub use output::{Output, OutputError, discard_unfinished};
 pub use owner::{Like, give_to_folder_owner, is_private};
-pub use reading::{ChangedWhileRead, Seen, skip_bom};
+pub use reading::{ChangedWhileRead, Seen, Watch, skip_bom};
 pub use replace::{folder_of, replace, resolve};

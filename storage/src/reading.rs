@@ -3,6 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// What a file looked like at a moment. Two that are equal had the same content, as far as the system tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,28 @@ impl Seen {
             return Err(io::Error::other(ChangedWhileRead));
         }
         Ok(())
+    }
+}
+
+/// A regular file that is watched for changes, by whatever name it goes meanwhile.
+#[derive(Debug)]
+pub struct Watch(Option<(File, Seen)>);
+
+impl Watch {
+    /// From now on. Of what is no regular file, or cannot be opened, nothing is told.
+    pub fn begin(path: &Path) -> Watch {
+        // Opening a FIFO would take its writer away from who is to read it.
+        let file = path.is_file().then(|| File::open(path).ok()).flatten();
+        let watched = |file: File| {
+            let seen = Seen::of(&file.metadata().ok()?);
+            Some((file, seen))
+        };
+        Watch(file.and_then(watched))
+    }
+
+    /// Whether it changed since.
+    pub fn has_changed(&self) -> bool {
+        self.0.as_ref().is_some_and(|(file, seen)| seen.check(file).is_err())
     }
 }
 

@@ -14,6 +14,8 @@ use crate::http::State;
 
 /// How often keys whose day is over are let go.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// Poll interval while the time is not believed.
+const TIME_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The thread that reads and lets go. Dropping it ends it.
 pub(crate) struct Upkeep {
@@ -28,10 +30,14 @@ impl Upkeep {
         let stopped = stop.clone();
         let thread = thread::Builder::new().name("keys".to_owned());
         let thread = thread.spawn(move || {
+            wait_for_the_time(&state, &stopped);
             rebuild(&state.ledger, &state.keys, &stopped);
             while !stopped.load(Ordering::Relaxed) {
                 thread::park_timeout(SWEEP_INTERVAL);
-                state.keys.sweep(state.ledger.clock_ms()());
+                // A clock that runs ahead for a while must not end the day of every key.
+                if is_time_believed(&state) {
+                    state.keys.sweep(state.ledger.clock_ms()());
+                }
             }
         })?;
         Ok(Upkeep { stop, thread: Some(thread) })
@@ -49,6 +55,18 @@ impl Drop for Upkeep {
             }
         }
     }
+}
+
+/// Which keys are in force depends on the time, and a machine may start before its clock is set: reading waits until the
+/// clock is believed beside a generation. Before that nothing is answered either.
+fn wait_for_the_time(state: &State, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) && !is_time_believed(state) {
+        thread::park_timeout(TIME_POLL_INTERVAL);
+    }
+}
+
+fn is_time_believed(state: &State) -> bool {
+    state.served.load().is_some() && state.clock_fault().is_none()
 }
 
 /// Reads all that was sealed, which after an opening is all there is, the latest segment first: should the bound be lower

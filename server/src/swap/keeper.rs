@@ -14,6 +14,7 @@ use super::pages;
 use super::refusal::{Cause, Refusal, Sight};
 use super::standby::Standby;
 use super::status::{NextPublication, Refused, RollbackReadiness, RollbackStatus, Status};
+use crate::clock::plausible;
 use crate::served::Served;
 use crate::watch::{Look, Waker};
 
@@ -135,7 +136,13 @@ impl Keeper {
         let Some(opening) = self.opening.take() else { return };
         let (name, sight) = (opening.name, opening.sight);
         match result {
-            Ok(Opened { generation, times }) if wanted == Some(name) => self.swap_in(generation, times),
+            Ok(Opened { generation, times }) if wanted == Some(name) => match self.doubt(name) {
+                None => self.swap_in(generation, times),
+                Some(refusal) => {
+                    self.retiring.push(generation);
+                    self.refuse(Some(name), refusal, sight);
+                }
+            },
             Ok(opened) if self.standby.target == Some(name) => {
                 tracing::info!(generation = %name, "in memory for a rollback");
                 self.retiring.extend(self.previous.replace(opened.generation));
@@ -147,6 +154,22 @@ impl Keeper {
                 self.standby.refused = Some((name, sight));
             }
         }
+    }
+
+    /// Why a generation is not taken up for its as-of date. Where the clock fits neither, it is the clock that is wrong,
+    /// and inquiries wait for that.
+    fn doubt(&self, name: GenerationName) -> Option<Refusal> {
+        let today = self.source.clock.now()?.day();
+        let judge = |name: GenerationName| plausible(today, name.as_of(), self.source.as_of_age_days_max);
+        let fault = judge(name).err()?;
+        judge(self.served.name()?).ok()?;
+        let message = format!(
+            "generation {name} cannot be right today ({}), and the one that serves can: {}; build it with its own \
+             --as-of, or publish another one",
+            today.iso(),
+            fault.code()
+        );
+        Some(Refusal { cause: Cause::AsOf, message })
     }
 
     fn swap_in(&mut self, generation: Arc<Generation>, mut times: PhaseTimes) {
@@ -324,6 +347,7 @@ mod tests {
     use snapshots::BuildOptions;
 
     use super::{Keeper, Memory, Source};
+    use crate::clock::Clock;
     use crate::served::Served;
     use crate::watch::{Look, Watcher};
 
@@ -344,6 +368,8 @@ mod tests {
             mobile_keys: vec![MobileKey::new(1, [7; 32])],
             public_keys: Vec::new(),
             memory_mode: MemoryMode::Mapped,
+            clock: Clock::new(),
+            as_of_age_days_max: u16::MAX,
         };
         let mut keeper = Keeper::new(served.clone(), source, Memory::new(None));
         let idle = Watcher::start("idle", Duration::from_secs(3600), |_, _| {}).unwrap();

@@ -12,6 +12,7 @@ use snapshots::{Generation, GenerationName, PublicKey};
 
 use super::refusal::{Cause, Refusal, Sight};
 use super::self_test;
+use crate::clock::Clock;
 use crate::watch::{Look, Waker};
 
 /// The lowest there is: beside a busy request thread it gets one part in seventy of a core, beside an idle one all
@@ -25,6 +26,9 @@ pub(crate) struct Source {
     /// Of which one must have signed; none where nothing need be signed.
     pub(crate) public_keys: Vec<PublicKey>,
     pub(crate) memory_mode: MemoryMode,
+    pub(crate) clock: Clock,
+    /// How old a generation may be for today to be believed beside it.
+    pub(crate) as_of_age_days_max: u16,
 }
 
 /// A part of a swap.

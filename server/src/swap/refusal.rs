@@ -28,10 +28,12 @@ pub(crate) enum Cause {
     Defect = 7,
     /// A signature is missing or does not hold.
     Signature = 8,
+    /// Its as-of date cannot be right today, while that of the serving one can.
+    AsOf = 9,
 }
 
 impl Cause {
-    pub(crate) const ALL: [Cause; 9] = [
+    pub(crate) const ALL: [Cause; 10] = [
         Cause::Current,
         Cause::Unreadable,
         Cause::Changed,
@@ -41,6 +43,7 @@ impl Cause {
         Cause::SelfTest,
         Cause::Defect,
         Cause::Signature,
+        Cause::AsOf,
     ];
 
     pub(crate) fn code(self) -> &'static str {
@@ -54,6 +57,7 @@ impl Cause {
             Cause::SelfTest => "self_test",
             Cause::Defect => "defect",
             Cause::Signature => "signature",
+            Cause::AsOf => "as_of",
         }
     }
 }

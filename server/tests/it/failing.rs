@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use server::ServeSettings;
 
 use crate::disk::Syncs;
-use crate::site::{Setup, Site, wait_until};
+use crate::site::{Setup, Site, publish, wait_until};
 
 fn body() -> Value {
     json!({"person_id": "5742616694"})
@@ -109,4 +109,49 @@ fn a_clock_that_cannot_be_right_gets_503_until_it_is_set() {
         assert_eq!(site.client.get("/readyz", &[]).json()["clock"], json!(null));
         assert_eq!(site.metric("estehqaq_clock_believed"), 1);
     }
+}
+
+/// Somebody builds with a wrong --as-of. The good generation before goes on; a wrong clock is not mistaken for that.
+#[test]
+fn a_generation_of_a_day_that_cannot_be_is_not_taken_up() {
+    let usual = Setup::usual();
+    let settings = ServeSettings { as_of_age_days_max: 90, ..usual.settings.clone() };
+    /// 2026-11-22 at noon in Tehran, the day of the extract.
+    const NOON: u64 = 1_795_336_200_000;
+    let site = Setup { settings, clock_ms: || NOON, ..usual }.start();
+    let good = site.client.get("/readyz", &[]).json()["snapshot"].clone();
+    publish(&site.path("snapshots"), "2027-11-22");
+    let refused = || site.client.get("/readyz", &[]).json()["refused"].clone();
+    wait_until("it is refused", || !refused().is_null());
+    assert_eq!(refused()["cause"], "as_of");
+    assert_eq!(site.client.get("/readyz", &[]).json()["snapshot"], good);
+    assert_eq!(site.client.ask(&site.keys.clinic, &body()).status, 201);
+    publish(&site.path("snapshots"), "2026-11-23");
+    wait_until("the next night is taken up", || site.client.get("/readyz", &[]).json()["snapshot"] != good);
+    assert_eq!(site.client.ask(&site.keys.clinic, &body()).status, 201);
+}
+
+/// The clock runs ahead at the start, and is set later: keys of before are held, and new ones taken at once.
+#[test]
+fn idempotency_keys_wait_for_a_clock_that_is_believed() {
+    /// 2026-11-22 at noon in Tehran, the day of the extract.
+    const NOON: u64 = 1_795_336_200_000;
+    static NOW: AtomicU64 = AtomicU64::new(NOON);
+    let setup = || {
+        let usual = Setup::usual();
+        let settings = ServeSettings { as_of_age_days_max: 90, ..usual.settings.clone() };
+        Setup { settings, clock_ms: || NOW.load(Ordering::SeqCst), ..usual }
+    };
+    let mut site = setup().start();
+    let first = site.client.ask_as(&site.keys.clinic, "\"a-key\"", &body());
+    assert_eq!(first.status, 201, "{first:?}");
+    NOW.store(NOON + 400 * 86_400_000, Ordering::SeqCst);
+    site.restart_unready(&setup());
+    wait_until("the generation is in", || !site.client.get("/readyz", &[]).json()["snapshot"].is_null());
+    assert_eq!(site.metric("estehqaq_idempotency_keys_known"), 0);
+    NOW.store(NOON + 60_000, Ordering::SeqCst);
+    wait_until("the keys are known", || site.metric("estehqaq_idempotency_keys_known") == 1);
+    let again = site.client.ask_as(&site.keys.clinic, "\"a-key\"", &body());
+    assert_eq!((again.status, again.text), (200, first.text));
+    assert_eq!(site.client.ask_as(&site.keys.clinic, "\"another\"", &body()).status, 201);
 }

@@ -93,18 +93,23 @@ impl Site {
 
     /// Stops the service and starts it again in the same folder.
     pub(crate) fn restart(&mut self, setup: &Setup) {
+        self.restart_unready(setup);
+        self.wait(setup);
+    }
+
+    /// The same, without waiting until it is ready.
+    pub(crate) fn restart_unready(&mut self, setup: &Setup) {
         self.take().stop().unwrap();
         let running = setup.run(self.folder.path(), self.disk.clone());
         self.client = Client::new(running.address());
         self.running = Some(running);
-        self.wait(setup);
     }
 
     fn wait(&self, setup: &Setup) {
         if setup.snapshot {
             wait_until("the service is ready", || self.running().is_ready());
+            wait_until("the keys are known", || self.metric("estehqaq_idempotency_keys_known") == 1);
         }
-        wait_until("the keys are known", || self.metric("estehqaq_idempotency_keys_known") == 1);
     }
 
     /// The value of a metric, with its labels if it has any.

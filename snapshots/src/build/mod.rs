@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use storage::Watch;
 
 use self::compile::compile;
 use self::error::BuildError;
@@ -26,7 +27,7 @@ use self::partition::Partitions;
 use self::reading::{ExtractSummary, Sinks, read_extract};
 use self::rejects::RejectsWriter;
 use self::verify::describe;
-use crate::extract::Extract;
+use crate::extract::{Extract, ExtractError};
 use crate::generation::content::{Content, ContentFile, json_file};
 use crate::generation::gate::GateOutcome;
 use crate::generation::name::GenerationName;
@@ -69,10 +70,15 @@ pub fn build(options: &BuildOptions<'_>) -> Result<BuildReport, BuildError> {
     let store = Store::create(options.snapshots, options.by.clone())?;
     let builder = BuilderLock::take(&store)?;
     let folder = builder.begin()?;
+    let watch = Watch::begin(options.extract);
     let (partitions, summary, rejects_path) = read(options, &folder)?;
     let compiled = compile(options, &summary, partitions, folder.path())?;
     let (content, name) = describe(options, &summary, &compiled, &folder)?;
     write_publication(options, &folder, &name, &content, &summary, started_at, &store)?;
+    if watch.has_changed() {
+        // Only now: the rows that came since are people who would be missing.
+        return Err(ExtractError::Changed { path: options.extract.to_owned() }.into());
+    }
     place(options, &store, folder, &name)?;
     let gates = publish(options, &store, &name, &rejects_path)?;
     Ok(BuildReport {

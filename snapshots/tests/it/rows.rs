@@ -167,24 +167,32 @@ fn line_breaks_bom_and_a_missing_last_one_do_not_matter() {
     }
 }
 
-/// An exporter that still writes would have some of the people published as all of them.
+/// An exporter that still writes would have some of the people published as all of them, whether it writes while the rows
+/// are read or while they are compiled.
 #[test]
-fn an_extract_that_grows_while_it_is_read_publishes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let (path, snapshots) = (dir.path().join("extract.csv"), dir.path().join("snapshots"));
-    let row = "N,0499370899,insured,self,,2020-01-01,,,,,,,\n";
-    fs::write(&path, format!("{HEADER}\n{row}")).unwrap();
-    let exporter = path.clone();
-    let append = move |_: Progress| {
-        let mut file = fs::File::options().append(true).open(&exporter).unwrap();
-        std::io::Write::write_all(&mut file, row.as_bytes()).unwrap();
-    };
-    let append: &'static (dyn Fn(Progress) + Sync) = Box::leak(Box::new(append));
-    let error = build_with(&path, &snapshots, |options| {
-        options.accept = Some("a test".to_owned());
-        options.progress = append;
-    });
-    let told = error.err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(told.contains("was changed while it was read"), "{told}");
-    assert!(!snapshots.join("CURRENT").exists());
+fn an_extract_that_grows_during_the_build_publishes_nothing() {
+    fn while_reading(progress: &Progress) -> bool {
+        matches!(progress, Progress::Reading { .. })
+    }
+    for is_moment in [while_reading, |progress: &Progress| !while_reading(progress)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, snapshots) = (dir.path().join("extract.csv"), dir.path().join("snapshots"));
+        let row = "N,0499370899,insured,self,,2020-01-01,,,,,,,\n";
+        fs::write(&path, format!("{HEADER}\n{row}")).unwrap();
+        let exporter = path.clone();
+        let append = move |progress: Progress| {
+            if is_moment(&progress) {
+                let mut file = fs::File::options().append(true).open(&exporter).unwrap();
+                std::io::Write::write_all(&mut file, row.as_bytes()).unwrap();
+            }
+        };
+        let append: &'static (dyn Fn(Progress) + Sync) = Box::leak(Box::new(append));
+        let error = build_with(&path, &snapshots, |options| {
+            options.accept = Some("a test".to_owned());
+            options.progress = append;
+        });
+        let told = error.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(told.contains("was changed while it was read"), "{told}");
+        assert!(!snapshots.join("CURRENT").exists());
+    }
 }

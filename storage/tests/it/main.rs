@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use storage::{Output, Seen, is_private, replace, resolve, skip_bom};
+use storage::{Output, Seen, give_to_folder_owner, is_private, replace, resolve, skip_bom};
 use tempfile::{TempDir, tempdir};
 
 /// A user and a group that own nothing else on the machine.
@@ -126,4 +126,27 @@ fn a_file_that_grows_while_it_is_read_is_seen() {
     let error = seen.check(&file).unwrap_err().to_string();
     assert!(error.contains("changed while it was read"), "{error}");
     assert_eq!((skip_bom("\u{FEFF}a"), skip_bom("a")), ("a", "a"));
+}
+
+/// Root must not hand away what a link in the service's folder leads to, nor what has a second name.
+#[test]
+fn what_a_link_or_a_second_name_leads_to_is_not_handed_over() {
+    let (folder, owner) = service_folder();
+    let victim = tempdir().unwrap();
+    let of_root = victim.path().join("victim");
+    fs::write(&of_root, "x").unwrap();
+    let before = looks(&of_root);
+    let link = folder.path().join("LOCK");
+    symlink(&of_root, &link).unwrap();
+    give_to_folder_owner(&File::open(&link).unwrap(), &link).unwrap();
+    assert_eq!(looks(&of_root), before);
+    let (twin, own) = (folder.path().join("twin"), folder.path().join("own"));
+    fs::write(&own, "x").unwrap();
+    fs::hard_link(&own, &twin).unwrap();
+    let before = looks(&twin);
+    give_to_folder_owner(&File::open(&twin).unwrap(), &twin).unwrap();
+    assert_eq!(looks(&twin), before);
+    fs::remove_file(&own).unwrap();
+    give_to_folder_owner(&File::open(&twin).unwrap(), &twin).unwrap();
+    assert_eq!(looks(&twin).0, owner, "an ordinary file is");
 }

@@ -137,3 +137,34 @@ fn a_signal_ends_a_long_command_without_half_a_result() {
         assert_eq!(files(), 0, "{signal}");
     }
 }
+
+/// A volume of root's, writable for the service's group, as an orchestrator mounts it: the service is not root.
+#[test]
+fn a_user_who_is_not_root_works_on_a_volume_of_roots() {
+    use std::os::unix::process::CommandExt;
+    let folder = Folder::new();
+    folder.run("secrets init --secrets secrets.toml").ok();
+    let volume = folder.path("volume");
+    fs::create_dir(&volume).unwrap();
+    if chown(&volume, None, Some(SERVICE)).is_err() {
+        eprintln!("SKIPPED: another user needs root");
+        return;
+    }
+    fs::set_permissions(&volume, PermissionsExt::from_mode(0o2770)).unwrap();
+    for (path, mode) in [(folder.root().to_owned(), 0o755), (folder.path("secrets.toml"), 0o440)] {
+        chown(&path, None, Some(SERVICE)).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let program = folder.path("volume/program");
+    fs::copy(env!("CARGO_BIN_EXE_estehqaq"), &program).unwrap(); // The build folder may be root's alone.
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let init = Command::new(&program)
+        .current_dir(folder.root())
+        .args(words("ledger init --ledger volume/ledger --secrets secrets.toml --number 7"))
+        .uid(SERVICE)
+        .gid(SERVICE)
+        .output()
+        .unwrap();
+    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    assert_eq!(folder.path("volume/ledger/LEDGER").metadata().unwrap().uid(), SERVICE);
+}
