@@ -61,6 +61,17 @@ impl Output {
         open(path, mode).map_err(|source| OutputError { path: path.to_owned(), source })
     }
 
+    /// The same, but never in the place of a file that is there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] for such a file, and when nothing could be written there.
+    pub fn open_new(path: &Path, mode: u32) -> Result<Output, OutputError> {
+        if path.is_file() {
+            return Err(OutputError { path: path.to_owned(), source: io::ErrorKind::AlreadyExists.into() });
+        }
+        Output::open(path, mode)
+    }
+
     /// Gives a regular file its name, synced.
     ///
     /// # Errors
@@ -90,7 +101,9 @@ fn open(path: &Path, mode: u32) -> io::Result<Output> {
     };
     let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?.to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    // Made anew and never opened: whatever somebody put there under that name stays closed.
+    let _ = fs::remove_file(&beside);
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
     unfinished(|paths| paths.push(beside.clone()));
     let output = Output { file: Some(file), beside: Some((beside.clone(), path)) };
     let file = output.file.as_ref().expect("it was just opened");

@@ -1,14 +1,13 @@
 //! `snapshot diff`: what became of the people from one generation to another, as counts. IDs come out only where they
 //! are asked for: into a file of its own, or on stdout, and then the counts go to stderr.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use engine::{Day, Decision};
 use snapshots::{Changed, Changes, Diff, DiffOptions, Group, Reveal, diff};
+use storage::Output;
 
 use super::generations::store;
 use super::options::{self, CommandError, SnapshotsDir, WhichGeneration};
@@ -70,11 +69,8 @@ pub(super) fn run(args: &DiffArgs) -> Result<(), CommandError> {
     };
     let compared = diff(&options, args.reveal_ids.is_some().then_some(reveal));
     bar.finish();
-    let finished = compared.map_err(CommandError::failed).and_then(|compared| {
-        list.as_mut().map_or(Ok(()), PeopleList::finish)?;
-        Ok(compared)
-    });
-    let compared = finished.inspect_err(|_| list.as_ref().map_or((), PeopleList::discard))?;
+    let compared = compared.map_err(CommandError::failed)?;
+    list.map_or(Ok(()), PeopleList::finish)?;
     match (args.json, on_stdout) {
         (true, _) => output::json(&compared),
         (false, false) => output::line(told(&compared).trim_end()),
@@ -82,24 +78,42 @@ pub(super) fn run(args: &DiffArgs) -> Result<(), CommandError> {
     }
 }
 
-/// Where people are listed.
+/// Where people are listed. A list that is not finished leaves nothing.
 struct PeopleList {
     path: PathBuf,
-    to: BufWriter<Box<dyn Write>>,
-    file: Option<File>,
+    to: BufWriter<ListTo>,
+}
+
+enum ListTo {
+    Stdout,
+    File(Output),
+}
+
+impl Write for ListTo {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            ListTo::Stdout => io::stdout().write(bytes),
+            ListTo::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            ListTo::Stdout => io::stdout().flush(),
+            ListTo::File(file) => file.flush(),
+        }
+    }
 }
 
 impl PeopleList {
     /// A new file: what another run listed is never mixed with this one, nor are its mode and owner taken.
     fn create(path: &Path) -> Result<PeopleList, CommandError> {
-        let (to, file): (Box<dyn Write>, _) = if path == Path::new("-") {
-            (Box::new(io::stdout()), None)
+        let to = if path == Path::new("-") {
+            ListTo::Stdout
         } else {
-            let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            let file = opened.map_err(|error| cannot_write(path, &error))?;
-            (Box::new(file.try_clone()?), Some(file))
+            ListTo::File(Output::open_new(path, 0o600).map_err(|error| cannot_write(path, &error.source))?)
         };
-        let mut list = PeopleList { path: path.to_owned(), to: BufWriter::new(to), file };
+        let mut list = PeopleList { path: path.to_owned(), to: BufWriter::new(to) };
         writeln!(list.to, "{HEADER}")?;
         Ok(list)
     }
@@ -110,17 +124,13 @@ impl PeopleList {
         writeln!(self.to, "{},{},{},{before},{after}", id.kind().code(), id.reveal(), change.code())
     }
 
-    fn finish(&mut self) -> Result<(), CommandError> {
-        let written = self.to.flush().and_then(|()| self.file.as_ref().map_or(Ok(()), File::sync_all));
-        written.map_err(|error| cannot_write(&self.path, &error))
-    }
-
-    /// Half a list is none.
-    fn discard(&self) {
-        if self.file.is_some() {
-            // If it cannot be removed, the error that is about to be told says more.
-            let _ = fs::remove_file(&self.path);
-        }
+    fn finish(self) -> Result<(), CommandError> {
+        let to = self.to.into_inner().map_err(io::IntoInnerError::into_error);
+        let finished = to.and_then(|to| match to {
+            ListTo::Stdout => Ok(()),
+            ListTo::File(file) => file.finish(),
+        });
+        finished.map_err(|error| cannot_write(&self.path, &error))
     }
 }
 

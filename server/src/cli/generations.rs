@@ -1,13 +1,13 @@
 //! `snapshot keygen`, `list`, `publish`, `rollback` and `prune`: the states of generations, changed one at a time and
 //! written into the journal of the snapshots folder.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use snapshots::{GenerationName, PublishOptions, SigningKey, Store};
+use storage::{Output, skip_bom};
 
 use super::gates::GateSettings;
 use super::options::{self, CommandError, SnapshotsDir};
@@ -89,31 +89,35 @@ pub(super) fn signing_key(path: Option<&Path>) -> Result<Option<SigningKey>, Com
         CommandError::failed(format!("cannot take {}: {error}; check --signing-key", path.display()))
     };
     let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-    SigningKey::parse(&text).map(Some).map_err(|error| failed(&error))
+    SigningKey::parse(skip_bom(&text)).map(Some).map_err(|error| failed(&error))
 }
 
 pub(super) fn keygen(args: &KeygenArgs) -> Result<(), CommandError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
     let key = SigningKey::from_bytes(&bytes);
-    write_new(&args.signing_key, 0o600, &key.reveal_file())?;
-    write_new(&args.public_key, 0o644, &key.public().file())?;
+    // Both are opened before either is written: one key without the other is of no use.
+    let (secret, public) = (open_new(&args.signing_key, 0o600)?, open_new(&args.public_key, 0o644)?);
+    write(secret, &args.signing_key, &key.reveal_file())?;
+    write(public, &args.public_key, &key.public().file())?;
     output::line(&format!("key {}", key.public().id()))
 }
 
-fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), CommandError> {
-    let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    let written = opened.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| {
-        let cure = match error.kind() {
-            io::ErrorKind::AlreadyExists => "choose another name: a key is never overwritten",
-            _ => "check the folder and its free space",
-        };
-        CommandError::failed(format!("cannot write {}: {error}; {cure}", path.display()))
-    })
+fn open_new(path: &Path, mode: u32) -> Result<Output, CommandError> {
+    Output::open_new(path, mode).map_err(|error| cannot_write(path, &error.source))
+}
+
+fn write(mut file: Output, path: &Path, text: &str) -> Result<(), CommandError> {
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.finish());
+    written.map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> CommandError {
+    let cure = match error.kind() {
+        io::ErrorKind::AlreadyExists => "choose another name: a key is never overwritten",
+        _ => "check the folder and its free space",
+    };
+    CommandError::failed(format!("cannot write {}: {error}; {cure}", path.display()))
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<(), CommandError> {

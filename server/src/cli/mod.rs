@@ -126,7 +126,10 @@ fn parse(args: Vec<OsString>) -> Result<Cli, Error> {
         // A misspelt variable is told before what is missing without it.
         parsed => environment::check(&Cli::command()).and(parsed).map_err(|error| match args.get(1) {
             Some(command) if command == "ask" => without_digits(error),
-            Some(command) if command == "ledger" && args.get(2).is_some_and(|word| word == "search") => {
+            Some(command)
+                if command == "ledger"
+                    && args.get(2).is_some_and(|word| word == "search" || word == "find") =>
+            {
                 without_digits(error)
             }
             _ => error,
@@ -134,7 +137,7 @@ fn parse(args: Vec<OsString>) -> Result<Cli, Error> {
     }
 }
 
-/// Clap's errors quote what was typed: with `ask` and `ledger search`, an ID that stands in the wrong place.
+/// Clap's errors quote what was typed: with `ask`, `ledger search` and `ledger find`, an ID that stands in the wrong place.
 fn without_digits(mut error: Error) -> Error {
     let masked: Vec<_> = error
         .context()

@@ -11,6 +11,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use engine::{Day, IdKind};
 use snapshots::{GenerationName, PublicKey, Store, read_current};
+use storage::skip_bom;
 use synth::PEOPLE_MAX;
 
 /// The snapshots folder.
@@ -75,7 +76,7 @@ pub(super) fn read_public_keys(path: &Path) -> Result<Vec<PublicKey>, CommandErr
         CommandError::failed(format!("cannot take {}: {error}; check --public-key", path.display()))
     };
     let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let lines = skip_bom(&text).lines().filter(|line| !line.trim().is_empty());
     let keys: Result<Vec<_>, _> = lines.map(PublicKey::parse).collect();
     match keys.map_err(|error| failed(&error))? {
         keys if keys.is_empty() => Err(failed(&"it holds no key")),

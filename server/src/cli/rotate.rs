@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ::ledger::{Month, MonthError, derived_month_key};
 use clap::{Args, ValueEnum};
+use storage::skip_bom;
 
 use super::options::{CommandError, SecretsFile};
 use super::output;
@@ -168,7 +169,9 @@ fn without_months(text: &str) -> String {
 }
 
 fn read(path: &Path) -> Result<String, SecretsError> {
-    fs::read_to_string(path).map_err(|source| SecretsError::Read { path: path.to_owned(), source })
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|source| SecretsError::Read { path: path.to_owned(), source })?;
+    Ok(skip_bom(&text).to_owned())
 }
 
 #[cfg(test)]

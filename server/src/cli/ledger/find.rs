@@ -16,9 +16,9 @@ use super::{Places, Row};
 pub(crate) struct FindArgs {
     #[command(flatten)]
     places: Places,
-    /// 16 digits
-    #[arg(value_name = "TRACKING_CODE")]
-    code: String,
+    /// 16 digits, in groups or not
+    #[arg(value_name = "TRACKING_CODE", required = true, num_args = 1..=16)]
+    code: Vec<String>,
     /// Show the ID in full; that is itself an entry of the ledger
     #[arg(long)]
     reveal: bool,
@@ -28,7 +28,7 @@ pub(crate) struct FindArgs {
 
 pub(super) fn run(args: &FindArgs) -> Result<(), CommandError> {
     args.actor.goes_with_reveal(args.reveal)?;
-    let code = TrackingCode::parse(&args.code)?;
+    let code = TrackingCode::parse(&args.code.join(" "))?;
     let keys = Arc::new(Secrets::load(&args.places.secrets.path)?.ledger_keys()?);
     let disk = RealDisk::new(&args.places.ledger.dir);
     let reader = LedgerReader::open(&disk, keys.clone())?;

@@ -168,3 +168,13 @@ fn a_user_who_is_not_root_works_on_a_volume_of_roots() {
     assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
     assert_eq!(folder.path("volume/ledger/LEDGER").metadata().unwrap().uid(), SERVICE);
 }
+
+#[test]
+fn one_key_of_a_pair_is_never_left_alone() {
+    let folder = Folder::new();
+    folder.write("public.txt", "taken");
+    let keygen = folder.run("snapshot keygen --signing-key signing.txt --public-key public.txt");
+    keygen.refused(1, &["public.txt", "a key is never overwritten"]);
+    assert!(!folder.path("signing.txt").exists() && folder.read("public.txt") == "taken");
+    assert_eq!(fs::read_dir(folder.root()).unwrap().count(), 1, "nothing is left beside it");
+}
